@@ -1,0 +1,69 @@
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One test of a rule: `field operator value`.
+///
+/// Plain data, so that it can be stored; [`crate::compile`] checks it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// Dotted path into the document, such as `resources.tags.tier`; an optional leading `$.` is dropped.
+    pub field: String,
+    /// What is asked of the value found there.
+    pub operator: Operator,
+    /// What the value is compared with: a scalar, or a list for `in`, `not_in` and `cidr`.
+    pub value: Value,
+    /// How both sides are read before they are compared; derived from `value` where absent.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub value_type: Option<ValueType>,
+}
+
+/// What a condition asks of the value at its field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operator {
+    /// The value is the expected one.
+    Equals,
+    /// The value is there and is not the expected one.
+    NotEquals,
+    /// The text holds the expected text.
+    Contains,
+    /// The text begins with the expected text.
+    StartsWith,
+    /// The text ends with the expected text.
+    EndsWith,
+    /// The number is above the expected one.
+    GreaterThan,
+    /// The number is the expected one or above it.
+    GreaterThanOrEqual,
+    /// The number is below the expected one.
+    LessThan,
+    /// The number is the expected one or below it.
+    LessThanOrEqual,
+    /// The value is one of the expected ones.
+    In,
+    /// The value is there and is none of the expected ones.
+    NotIn,
+    /// The field is there (`true`) or is not (`false`).
+    Exists,
+    /// The severity is the expected one or worse.
+    AtLeast,
+    /// The IP address lies in one of the expected networks.
+    Cidr,
+    /// The text matches the expected regular expression.
+    Matches,
+}
+
+/// How a value and its expectation are read before comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ValueType {
+    /// As text, compared without regard to case.
+    String,
+    /// As a whole number.
+    Integer,
+    /// As a number.
+    Number,
+    /// As true or false.
+    Boolean,
+}
