@@ -85,9 +85,9 @@ pub enum RunState {
 /// One line of a run's journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Where in the playbook: step ids joined by `/`, with `[n]` for items of a loop.
+    /// Where in the playbook: step ids joined by `/`, with `[n]` for items of a loop; empty for the run itself.
     pub path: String,
-    /// Which attempt at the step, from one.
+    /// Which attempt at the step, from one; zero for the run itself.
     pub attempt: u32,
     /// When it was written.
     pub at: Timestamp,
@@ -134,5 +134,10 @@ pub enum Event {
     Waiting {
         /// Until when.
         until: Timestamp,
+    },
+    /// The failed run was set going again; what failed it is tried afresh.
+    Reopened {
+        /// Who did so, as far as is known.
+        by: String,
     },
 }
