@@ -1,8 +1,22 @@
 //! Every source's payload, decoded into one shape: [`Finding`].
+//!
+//! [`decode`] takes a payload out of its envelopes and nests and turns it into findings. Pure: no clock, no I/O.
 #![warn(missing_docs)]
 
+mod aws;
+mod decode;
+mod defender;
+mod event;
+mod fields;
 mod finding;
+mod ocsf;
+mod refusal;
+mod scc;
+mod severity;
+mod time;
 
+pub use decode::{CustomAction, Decoded, decode};
 pub use finding::{
     Compliance, Finding, Kind, Link, Remediation, Resource, Severity, Source, Status, Transition,
 };
+pub use refusal::Refusal;
