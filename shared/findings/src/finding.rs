@@ -143,6 +143,93 @@ pub enum Status {
     Suppressed,
 }
 
+impl Status {
+    /// Whether nothing is left to do: resolved, dismissed, healthy, passed, out of scope or hidden on purpose.
+    #[must_use]
+    pub fn is_good(self) -> bool {
+        !matches!(
+            self,
+            Self::New | Self::InProgress | Self::Unhealthy | Self::Failed
+        )
+    }
+}
+
+/// Gives each name of an enum as it is written in JSON and files.
+macro_rules! spelled {
+    ($type:ident { $($variant:ident => $word:literal),+ $(,)? }) => {
+        impl $type {
+            /// Every value, in order.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The word as it is written in JSON and files.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word),+
+                }
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.pad(self.as_str())
+            }
+        }
+    };
+}
+
+spelled!(Kind {
+    Alert => "alert",
+    Recommendation => "recommendation",
+    Compliance => "compliance",
+});
+
+spelled!(Source {
+    Guardduty => "guardduty",
+    SecurityHub => "security_hub",
+    Config => "config",
+    Inspector => "inspector",
+    Macie => "macie",
+    AccessAnalyzer => "access_analyzer",
+    TrustedAdvisor => "trusted_advisor",
+    Health => "health",
+    Cloudtrail => "cloudtrail",
+    Ecr => "ecr",
+    Defender => "defender",
+    Scc => "scc",
+    Ocsf => "ocsf",
+});
+
+spelled!(Severity {
+    Informational => "informational",
+    Low => "low",
+    Medium => "medium",
+    High => "high",
+    Critical => "critical",
+});
+
+spelled!(Status {
+    New => "new",
+    InProgress => "in_progress",
+    Resolved => "resolved",
+    Dismissed => "dismissed",
+    Healthy => "healthy",
+    Unhealthy => "unhealthy",
+    NotApplicable => "not_applicable",
+    Passed => "passed",
+    Failed => "failed",
+    Skipped => "skipped",
+    Unsupported => "unsupported",
+    Suppressed => "suppressed",
+});
+
+spelled!(Transition {
+    Created => "created",
+    Changed => "changed",
+    Resolved => "resolved",
+    Repeated => "repeated",
+});
+
 /// What an event did to a finding that the store may already know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -208,4 +295,24 @@ pub struct Link {
     pub title: String,
     /// Absolute address.
     pub url: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_spelled_as_json_spells_them() {
+        fn check<T: Serialize + std::fmt::Display>(all: &[T]) {
+            for value in all {
+                assert_eq!(serde_json::to_value(value).unwrap(), value.to_string());
+            }
+        }
+        check(Kind::ALL);
+        check(Source::ALL);
+        check(Severity::ALL);
+        check(Status::ALL);
+        check(Transition::ALL);
+        assert_eq!(Source::ALL.len(), 13);
+    }
 }

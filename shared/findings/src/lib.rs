@@ -6,17 +6,21 @@
 mod aws;
 mod decode;
 mod defender;
+mod document;
 mod event;
 mod fields;
 mod finding;
 mod ocsf;
 mod refusal;
+mod resource_id;
 mod scc;
 mod severity;
 mod time;
+mod transition;
 
 pub use decode::{CustomAction, Decoded, decode};
 pub use finding::{
     Compliance, Finding, Kind, Link, Remediation, Resource, Severity, Source, Status, Transition,
 };
 pub use refusal::Refusal;
+pub use transition::transition;
