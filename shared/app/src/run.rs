@@ -136,8 +136,5 @@ pub enum Event {
         until: Timestamp,
     },
     /// The failed run was set going again; what failed it is tried afresh.
-    Reopened {
-        /// Who did so, as far as is known.
-        by: String,
-    },
+    Reopened,
 }
