@@ -1,0 +1,148 @@
+//! Filters and tests that the template language of Quench has beyond minijinja's.
+
+use jiff::Timestamp;
+use jiff::fmt::strtime;
+use jiff::tz::TimeZone;
+use minijinja::value::{Kwargs, ValueKind};
+use minijinja::{Error, ErrorKind, Value};
+use quench_findings::Severity;
+use serde_json::ser::PrettyFormatter;
+
+const INDENT_LIMIT: usize = 8;
+
+/// The text that a value prints as.
+pub(super) fn printed(value: &Value) -> Result<String, Error> {
+    match value.kind() {
+        ValueKind::None | ValueKind::Undefined => Ok(String::new()),
+        ValueKind::Bool => Ok(value.is_true().to_string()),
+        ValueKind::Seq | ValueKind::Map | ValueKind::Iterable => {
+            serde_json::to_string(value).map_err(not_json)
+        }
+        _ => Ok(value.to_string()),
+    }
+}
+
+pub(super) fn string(value: &Value) -> Result<String, Error> {
+    defined(value)?;
+    printed(value)
+}
+
+pub(super) fn truncate(
+    value: &Value,
+    length: Option<usize>,
+    end: Option<String>,
+    named: Kwargs,
+) -> Result<String, Error> {
+    defined(value)?;
+    let length = length.or(named.get("length")?).unwrap_or(80);
+    let end = end.or(named.get("end")?).unwrap_or_else(|| "…".to_owned());
+    named.assert_all_used()?;
+    let text = printed(value)?;
+    if text.chars().count() <= length {
+        return Ok(text);
+    }
+    let kept = length.saturating_sub(end.chars().count());
+    let mut short: String = text.chars().take(kept).collect();
+    short.truncate(short.trim_end().len());
+    short.push_str(&end);
+    Ok(short)
+}
+
+pub(super) fn date(value: &Value, format: Option<String>, named: Kwargs) -> Result<Value, Error> {
+    defined(value)?;
+    let format = format
+        .or(named.get("format")?)
+        .unwrap_or_else(|| "%Y-%m-%d %H:%M UTC".to_owned());
+    named.assert_all_used()?;
+    if value.is_none() {
+        return Ok(Value::from(()));
+    }
+    let time: Timestamp = value
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| invalid(format!("`date` needs an RFC 3339 time, not `{value}`")))?;
+    strtime::format(&format, &time.to_zoned(TimeZone::UTC))
+        .map(Value::from)
+        .map_err(|error| invalid(format!("format `{format}` of `date`: {error}")))
+}
+
+pub(super) fn tojson(value: &Value, indent: Option<usize>, named: Kwargs) -> Result<String, Error> {
+    defined(value)?;
+    let indent = indent.or(named.get("indent")?).unwrap_or(0);
+    named.assert_all_used()?;
+    if indent == 0 {
+        return serde_json::to_string(value).map_err(not_json);
+    }
+    let margin = " ".repeat(indent.min(INDENT_LIMIT));
+    let mut bytes = Vec::new();
+    let mut writer = serde_json::Serializer::with_formatter(
+        &mut bytes,
+        PrettyFormatter::with_indent(margin.as_bytes()),
+    );
+    serde::Serialize::serialize(value, &mut writer).map_err(not_json)?;
+    String::from_utf8(bytes).map_err(|error| invalid(error.to_string()))
+}
+
+pub(super) fn default(
+    value: &Value,
+    otherwise: Option<Value>,
+    empty: Option<bool>,
+    named: Kwargs,
+) -> Result<Value, Error> {
+    let otherwise = otherwise
+        .or(named.get("value")?)
+        .unwrap_or_else(|| Value::from(""));
+    let empty = empty.or(named.get("empty")?).unwrap_or(false);
+    named.assert_all_used()?;
+    let missing = value.is_undefined() || value.is_none() || (empty && !value.is_true());
+    Ok(if missing { otherwise } else { value.clone() })
+}
+
+pub(super) fn get(value: &Value, path: &str, otherwise: Option<Value>, named: Kwargs) -> Result<Value, Error> {
+    let otherwise = otherwise
+        .or(named.get("otherwise")?)
+        .unwrap_or_else(|| Value::from(()));
+    named.assert_all_used()?;
+    let mut found = value.clone();
+    for part in path.split('.') {
+        let next = match part.parse::<usize>() {
+            Ok(index) if found.kind() == ValueKind::Seq => found.get_item_by_index(index),
+            _ => found.get_attr(part),
+        };
+        match next {
+            Ok(next) if !next.is_undefined() && !next.is_none() => found = next,
+            _ => return Ok(otherwise),
+        }
+    }
+    Ok(found)
+}
+
+pub(super) fn at_least(value: &Value, least: &str) -> Result<bool, Error> {
+    defined(value)?;
+    let least = severity(least)
+        .ok_or_else(|| invalid(format!("severity `{least}` of `at_least` is not known")))?;
+    Ok(value.as_str().and_then(severity) >= Some(least))
+}
+
+/// Reads a severity's name.
+pub(super) fn severity(name: &str) -> Option<Severity> {
+    Severity::ALL
+        .iter()
+        .copied()
+        .find(|severity| severity.as_str() == name)
+}
+
+fn defined(value: &Value) -> Result<(), Error> {
+    if value.is_undefined() {
+        return Err(Error::from(ErrorKind::UndefinedError));
+    }
+    Ok(())
+}
+
+fn invalid(detail: String) -> Error {
+    Error::new(ErrorKind::InvalidOperation, detail)
+}
+
+fn not_json(error: serde_json::Error) -> Error {
+    Error::new(ErrorKind::BadSerialization, "value has no JSON form").with_source(error)
+}
