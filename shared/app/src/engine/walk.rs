@@ -1,0 +1,509 @@
+use super::decide;
+use super::progress::{Progress, Stage};
+use super::scope::{Scope, outcome};
+use super::script::Script;
+use crate::run::{Entry, Event, Run, RunState};
+use jiff::Timestamp;
+use quench_automations::{OnError, OnUnknown, Step, StepKind};
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+
+/// Entries that a run may write, since it began or was last set going again.
+pub(crate) const MOST_ENTRIES: usize = 10_000;
+
+/// Path of the entries that speak of the run itself and not of a step.
+pub(crate) const RUN_PATH: &str = "";
+
+const LEFT_OPEN: &str = "the worker stopped before the outcome was known";
+
+/// What has to be done next.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Next<'a> {
+    /// This has been decided and is to be journalled before anything follows from it.
+    Record(Entry),
+    /// A step's effect is to be brought about.
+    Attempt(Task<'a>),
+    /// An attempt ended in doubt and it is to be decided what follows.
+    Doubt {
+        task: Task<'a>,
+        reason: String,
+        /// Whether the journal has the doubt already.
+        journalled: bool,
+    },
+    /// Nothing, until then.
+    Wait { until: Timestamp, reason: String },
+    /// Nothing, ever.
+    End(RunState),
+}
+
+/// A step that acts on the outside world, and which attempt at it is concerned.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Task<'a> {
+    pub(crate) step: &'a Step,
+    pub(crate) path: String,
+    /// The attempt to make, or the one in doubt.
+    pub(crate) attempt: u32,
+    /// Its place in the present series of attempts.
+    pub(crate) series: u32,
+    /// When that series began, if it has.
+    pub(crate) since: Option<Timestamp>,
+}
+
+/// Walks a script along a journal: the same script and journal always lead to the same place.
+///
+/// It does no I/O and reads no clock. Whoever drives it writes what [`Next`] asks for and hands each entry written to
+/// [`Walker::record`].
+#[derive(Debug)]
+pub(crate) struct Walker<'a> {
+    script: &'a Script,
+    run: &'a Run,
+    frames: Vec<Frame<'a>>,
+    scopes: Vec<Scope>,
+    progress: HashMap<String, Progress>,
+    lines: usize,
+    reopened: Option<usize>,
+    end: Option<RunState>,
+}
+
+/// Steps that are being done in order.
+#[derive(Debug)]
+struct Frame<'a> {
+    steps: &'a [Step],
+    at: usize,
+    /// What the paths of these steps begin with.
+    prefix: String,
+    kind: FrameKind<'a>,
+}
+
+#[derive(Debug)]
+enum FrameKind<'a> {
+    Root,
+    Branch { owner: &'a Step },
+    Loop { owner: &'a Step, turn: Turn<'a> },
+    Call { owner: &'a Step },
+}
+
+/// A turn of a loop.
+#[derive(Debug)]
+struct Turn<'a> {
+    name: &'a str,
+    path: String,
+    items: Vec<Value>,
+    index: usize,
+    /// What the loop's names stood for around it.
+    shadowed: [Option<Value>; 2],
+}
+
+impl<'a> FrameKind<'a> {
+    fn owner(&self) -> Option<&'a Step> {
+        match self {
+            Self::Root => None,
+            Self::Branch { owner } | Self::Loop { owner, .. } | Self::Call { owner } => Some(owner),
+        }
+    }
+}
+
+impl<'a> Walker<'a> {
+    /// Stands at the beginning of the script, with the journal in hand; `url` is where people read about the run.
+    pub(crate) fn new(
+        script: &'a Script,
+        run: &'a Run,
+        journal: &[Entry],
+        url: Option<&str>,
+    ) -> Self {
+        let mut walker = Self {
+            script,
+            run,
+            frames: Vec::new(),
+            scopes: vec![Scope::outermost(run, url)],
+            progress: HashMap::new(),
+            lines: 0,
+            reopened: None,
+            end: None,
+        };
+        for entry in journal {
+            walker.record(entry);
+        }
+        walker
+    }
+
+    /// Takes in an entry that is in the journal now.
+    pub(crate) fn record(&mut self, entry: &Entry) {
+        self.lines += 1;
+        if matches!(entry.event, Event::Reopened) {
+            self.reopened = Some(self.lines);
+        } else {
+            let line = self.lines;
+            self.progress
+                .entry(entry.path.clone())
+                .or_default()
+                .record(entry, line);
+        }
+    }
+
+    /// What templates may speak of where the walker stands.
+    pub(crate) fn context(&self) -> &Value {
+        self.scope().context()
+    }
+
+    /// Goes as far as the journal reaches and says what follows.
+    pub(crate) fn next(&mut self, now: Timestamp) -> Next<'a> {
+        loop {
+            if let Some(end) = &self.end {
+                return Next::End(end.clone());
+            }
+            let next = if self.frames.is_empty() {
+                self.begin(now)
+            } else {
+                self.advance(now)
+            };
+            match next {
+                None => {}
+                Some(Next::End(end)) => self.end = Some(end),
+                Some(next @ Next::Wait { .. }) => return next,
+                Some(next) => {
+                    if self.lines - self.reopened.unwrap_or(0) < MOST_ENTRIES {
+                        return next;
+                    }
+                    self.end = Some(RunState::Failed {
+                        reason: format!("the journal reached its limit of {MOST_ENTRIES} entries"),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Binds the parameters and enters the playbook.
+    fn begin(&mut self, now: Timestamp) -> Option<Next<'a>> {
+        let progress = self.progress.entry(RUN_PATH.to_owned()).or_default();
+        match std::mem::take(&mut progress.stage) {
+            Stage::Done { output } => {
+                self.scope_mut().enter(bound(output));
+                self.frames.push(Frame {
+                    steps: &self.script.root().steps,
+                    at: 0,
+                    prefix: String::new(),
+                    kind: FrameKind::Root,
+                });
+                None
+            }
+            Stage::Failed { reason, line } => {
+                let fresh = self.reopened.is_some_and(|reopened| reopened > line);
+                (!fresh).then_some(Next::End(RunState::Failed { reason }))
+            }
+            _ => {
+                let root = self.script.root();
+                let scope = self.scope().context();
+                let event = match decide::parameters(root, &self.run.with, scope, scope) {
+                    Ok(params) => decided("parameters bound".to_owned(), json!({"params": params})),
+                    Err(reason) => Event::Failed { reason },
+                };
+                Some(record(RUN_PATH.to_owned(), 0, now, event))
+            }
+        }
+    }
+
+    /// Looks at one step or the end of a sequence; nothing means that the walker has moved on.
+    fn advance(&mut self, now: Timestamp) -> Option<Next<'a>> {
+        let frame = self
+            .frames
+            .last()
+            .expect("advance is called inside a playbook");
+        let Some(step) = frame.steps.get(frame.at) else {
+            return self.leave();
+        };
+        let path = format!("{}{}", frame.prefix, step.id);
+        let progress = self.progress.entry(path.clone()).or_default();
+        match std::mem::take(&mut progress.stage) {
+            Stage::Done { output } => self.pass(step, path, output),
+            Stage::Failed { reason, line } => {
+                progress.stage = Stage::Failed {
+                    reason: reason.clone(),
+                    line,
+                };
+                self.fail(step, &path, &reason, line)
+            }
+            Stage::Doubtful { reason, line } => {
+                progress.stage = Stage::Doubtful {
+                    reason: reason.clone(),
+                    line,
+                };
+                match step.on_unknown {
+                    Some(OnUnknown::Continue) => {
+                        self.scope_mut()
+                            .set_step(step, outcome(Some(&reason), Value::Null));
+                        self.step_over();
+                        None
+                    }
+                    Some(OnUnknown::Fail) => self.end_failed(&path, &reason, line),
+                    Some(OnUnknown::Repeat) | None => Some(Next::Doubt {
+                        task: self.task(step, path, 0),
+                        reason,
+                        journalled: true,
+                    }),
+                }
+            }
+            Stage::Open => {
+                progress.stage = Stage::Open;
+                Some(Next::Doubt {
+                    task: self.task(step, path, 0),
+                    reason: LEFT_OPEN.to_owned(),
+                    journalled: false,
+                })
+            }
+            Stage::Due { at, reason } if at > now => {
+                progress.stage = Stage::Due {
+                    at,
+                    reason: reason.clone(),
+                };
+                Some(Next::Wait {
+                    until: at,
+                    reason: format!("step `{path}` is tried again: {reason}"),
+                })
+            }
+            Stage::Paused { until } if until > now => {
+                progress.stage = Stage::Paused { until };
+                Some(Next::Wait {
+                    until,
+                    reason: format!("step `{path}` pauses the run"),
+                })
+            }
+            Stage::Paused { until } => {
+                progress.stage = Stage::Paused { until };
+                let event = decided(format!("waited until {until}"), json!({"until": until}));
+                Some(record(path, 1, now, event))
+            }
+            stage @ (Stage::Fresh | Stage::Due { .. }) => {
+                progress.stage = stage;
+                let attempt = progress.attempt + 1;
+                Some(match decide::decide(step, self.script, self.scope(), now) {
+                    Some(Ok(event)) => record(path, attempt, now, event),
+                    Some(Err(reason)) => record(path, attempt, now, Event::Failed { reason }),
+                    None => Next::Attempt(self.task(step, path, 1)),
+                })
+            }
+        }
+    }
+
+    /// Moves past a step that is done, or into the steps that it holds.
+    fn pass(&mut self, step: &'a Step, path: String, mut output: Value) -> Option<Next<'a>> {
+        match &step.kind {
+            StepKind::If(choice) => {
+                let first = output["taken"] == decide::FIRST_WAY;
+                self.scope_mut().set_step(step, outcome(None, output));
+                self.frames.push(Frame {
+                    steps: if first {
+                        &choice.then
+                    } else {
+                        &choice.otherwise
+                    },
+                    at: 0,
+                    prefix: format!("{path}/"),
+                    kind: FrameKind::Branch { owner: step },
+                });
+            }
+            StepKind::ForEach(each) => {
+                let items = match output["items"].take() {
+                    Value::Array(items) => items,
+                    _ => Vec::new(),
+                };
+                let summary = json!({"count": items.len()});
+                self.scope_mut().set_step(step, outcome(None, summary));
+                if items.is_empty() {
+                    self.step_over();
+                    return None;
+                }
+                let shadowed =
+                    [&each.name, decide::LOOP_INDEX].map(|name| self.scope().name(name).cloned());
+                let turn = Turn {
+                    name: &each.name,
+                    path,
+                    items,
+                    index: 0,
+                    shadowed,
+                };
+                self.scope_mut().turn(turn.name, &turn.items, 0);
+                self.frames.push(Frame {
+                    steps: &each.steps,
+                    at: 0,
+                    prefix: format!("{}[0]/", turn.path),
+                    kind: FrameKind::Loop { owner: step, turn },
+                });
+            }
+            StepKind::Set(_) => {
+                if let Value::Object(vars) = output {
+                    self.scope_mut().set_vars(vars);
+                }
+                self.scope_mut().set_step(step, outcome(None, Value::Null));
+                self.step_over();
+            }
+            StepKind::Stop(_) => {
+                let reason = output["reason"].as_str().unwrap_or_default().to_owned();
+                let failed = output["failed"] == true;
+                return Some(Next::End(if failed {
+                    RunState::Failed { reason }
+                } else {
+                    RunState::Stopped { reason }
+                }));
+            }
+            StepKind::Playbook(call) => {
+                let inner = self.scope().inner(bound(output));
+                self.scopes.push(inner);
+                self.frames.push(Frame {
+                    steps: &self.script.playbook(&call.playbook).steps,
+                    at: 0,
+                    prefix: format!("{path}/"),
+                    kind: FrameKind::Call { owner: step },
+                });
+            }
+            _ => {
+                self.scope_mut().set_step(step, outcome(None, output));
+                self.step_over();
+            }
+        }
+        None
+    }
+
+    /// Comes to the end of a sequence: another turn, or out of it.
+    fn leave(&mut self) -> Option<Next<'a>> {
+        let mut frame = self
+            .frames
+            .pop()
+            .expect("there was a sequence to come to the end of");
+        match &mut frame.kind {
+            FrameKind::Root => return Some(Next::End(RunState::Succeeded)),
+            FrameKind::Branch { .. } => self.step_over(),
+            FrameKind::Loop { turn, .. } => {
+                turn.index += 1;
+                if turn.index < turn.items.len() {
+                    let scope = self.scopes.last_mut().expect("there is always a scope");
+                    scope.turn(turn.name, &turn.items, turn.index);
+                    frame.prefix = format!("{}[{}]/", turn.path, turn.index);
+                    frame.at = 0;
+                    self.frames.push(frame);
+                } else {
+                    self.unwind(frame);
+                    self.step_over();
+                }
+            }
+            FrameKind::Call { owner } => {
+                let owner = *owner;
+                let vars = self.scope_mut().take_vars();
+                self.unwind(frame);
+                let output = json!({"vars": vars});
+                self.scope_mut().set_step(owner, outcome(None, output));
+                self.step_over();
+            }
+        }
+        None
+    }
+
+    /// Follows the failure of the step where the walker stands: the step itself or one around it may let the run go on.
+    fn fail(&mut self, step: &'a Step, path: &str, reason: &str, line: usize) -> Option<Next<'a>> {
+        if step.on_error == OnError::Continue {
+            self.scope_mut()
+                .set_step(step, outcome(Some(reason), Value::Null));
+            self.step_over();
+            return None;
+        }
+        let caught = self.frames.iter().rposition(|frame| {
+            frame
+                .kind
+                .owner()
+                .is_some_and(|owner| owner.on_error == OnError::Continue)
+        });
+        let Some(caught) = caught else {
+            return self.end_failed(path, reason, line);
+        };
+        let mut owner = None;
+        for frame in self.frames.split_off(caught).into_iter().rev() {
+            owner = frame.kind.owner();
+            self.unwind(frame);
+        }
+        let owner = owner.expect("only a frame with an owner catches a failure");
+        let reason = format!("step `{path}`: {reason}");
+        self.scope_mut()
+            .set_step(owner, outcome(Some(&reason), Value::Null));
+        self.step_over();
+        None
+    }
+
+    /// Ends the run, unless it was set going again after this failure.
+    fn end_failed(&mut self, path: &str, reason: &str, line: usize) -> Option<Next<'a>> {
+        if self.reopened.is_some_and(|reopened| reopened > line) {
+            self.progress.entry(path.to_owned()).or_default().reopen();
+            return None;
+        }
+        Some(Next::End(RunState::Failed {
+            reason: format!("step `{path}`: {reason}"),
+        }))
+    }
+
+    /// Takes down what entering a frame had set up.
+    fn unwind(&mut self, frame: Frame<'a>) {
+        match frame.kind {
+            FrameKind::Root | FrameKind::Branch { .. } => {}
+            FrameKind::Loop { turn, .. } => {
+                let [item, index] = turn.shadowed;
+                self.scope_mut().set_name(turn.name, item);
+                self.scope_mut().set_name(decide::LOOP_INDEX, index);
+            }
+            FrameKind::Call { .. } => {
+                self.scopes.pop();
+            }
+        }
+    }
+
+    fn step_over(&mut self) {
+        let frame = self.frames.last_mut().expect("a step lies in a sequence");
+        frame.at += 1;
+    }
+
+    fn task(&self, step: &'a Step, path: String, ahead: u32) -> Task<'a> {
+        let progress = self.progress.get(&path).cloned().unwrap_or_default();
+        Task {
+            step,
+            path,
+            attempt: progress.attempt + ahead,
+            series: progress.series + ahead,
+            since: progress.since,
+        }
+    }
+
+    fn scope(&self) -> &Scope {
+        self.scopes.last().expect("there is always a scope")
+    }
+
+    fn scope_mut(&mut self) -> &mut Scope {
+        self.scopes.last_mut().expect("there is always a scope")
+    }
+}
+
+/// A decision, which takes no time.
+pub(crate) fn decided(summary: String, output: Value) -> Event {
+    Event::Succeeded {
+        summary,
+        output,
+        took: std::time::Duration::ZERO,
+    }
+}
+
+fn record<'a>(path: String, attempt: u32, at: Timestamp, event: Event) -> Next<'a> {
+    Next::Record(Entry {
+        path,
+        attempt,
+        at,
+        event,
+    })
+}
+
+/// The parameters out of the entry that bound them.
+fn bound(mut output: Value) -> Map<String, Value> {
+    match output["params"].take() {
+        Value::Object(params) => params,
+        _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
