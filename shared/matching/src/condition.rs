@@ -1,3 +1,5 @@
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -66,4 +68,88 @@ pub enum ValueType {
     Number,
     /// As true or false.
     Boolean,
+}
+
+impl Operator {
+    /// The operator as files spell it.
+    ///
+    /// ```
+    /// assert_eq!(quench_matching::Operator::StartsWith.name(), "starts_with");
+    /// ```
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Equals => "equals",
+            Self::NotEquals => "not_equals",
+            Self::Contains => "contains",
+            Self::StartsWith => "starts_with",
+            Self::EndsWith => "ends_with",
+            Self::GreaterThan => "greater_than",
+            Self::GreaterThanOrEqual => "greater_than_or_equal",
+            Self::LessThan => "less_than",
+            Self::LessThanOrEqual => "less_than_or_equal",
+            Self::In => "in",
+            Self::NotIn => "not_in",
+            Self::Exists => "exists",
+            Self::AtLeast => "at_least",
+            Self::Cidr => "cidr",
+            Self::Matches => "matches",
+        }
+    }
+}
+
+impl fmt::Display for Operator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for ValueType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::String => "string",
+            Self::Integer => "integer",
+            Self::Number => "number",
+            Self::Boolean => "boolean",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operators_print_as_they_are_stored() {
+        for operator in [
+            Operator::Equals,
+            Operator::NotEquals,
+            Operator::Contains,
+            Operator::StartsWith,
+            Operator::EndsWith,
+            Operator::GreaterThan,
+            Operator::GreaterThanOrEqual,
+            Operator::LessThan,
+            Operator::LessThanOrEqual,
+            Operator::In,
+            Operator::NotIn,
+            Operator::Exists,
+            Operator::AtLeast,
+            Operator::Cidr,
+            Operator::Matches,
+        ] {
+            assert_eq!(serde_json::to_value(operator).unwrap(), operator.name());
+        }
+        for value_type in [
+            ValueType::String,
+            ValueType::Integer,
+            ValueType::Number,
+            ValueType::Boolean,
+        ] {
+            assert_eq!(
+                serde_json::to_value(value_type).unwrap(),
+                value_type.to_string()
+            );
+        }
+    }
 }

@@ -1,8 +1,64 @@
-//! Conditions over JSON documents.
+//! Conditions over JSON documents: compiled once, where every fault is found; matched without fail; explained on demand.
 //!
-//! Rules are compiled once, where every fault is found; after that, matching cannot fail.
+//! A [`Rule`] is sets of [`Condition`]s, each `field operator value`. [`compile`] checks rules and makes a [`Matcher`];
+//! [`Matcher::matches`] says which rules a document matches, [`Matcher::explain`] says why.
+//!
+//! # Where a condition looks
+//! A field is a path: names with dots between, `resources.tags.tier`. A leading `$.` is dropped. A name with special
+//! characters goes in quotes, `tags['kubernetes.io/name']` or `tags."kubernetes.io/name"`; within quotes a backslash takes
+//! the next character as it is. A name is looked up exactly; where an object has no member of exactly that name, all
+//! members are taken whose name is the same but for case.
+//!
+//! Arrays are entered element by element, at every level: `resources.tags.tier` is asked of every resource. A segment that
+//! is a number, `resources[0].id` or `resources.0.id`, picks that element of an array, and is a name in an object. Of the
+//! values found, **one that passes is enough**.
+//!
+//! # What the operators ask
+//! A value that is not there, or that cannot be read as the type of the condition, fails every operator, `not_equals` and
+//! `not_in` included; only `exists: false` holds of what is not there.
+//!
+//! | operator | holds if a value found |
+//! |---|---|
+//! | `equals` | is the expected one; `null` equals `null` only |
+//! | `not_equals` | can be read as the type of the expected one and is another; any value but `null` differs from `null` |
+//! | `in`, `not_in` | is one of a list, can be read as the type of the list and is none of it |
+//! | `contains`, `starts_with`, `ends_with` | is, as text, so related to the expected text |
+//! | `greater_than`, `greater_than_or_equal`, `less_than`, `less_than_or_equal` | is, as a number, so related to the expected number |
+//! | `at_least` | is, on the scale informational, low, medium, high, critical, the expected severity or worse |
+//! | `cidr` | is an IP address in the expected network, or in one of several; an IPv4-mapped IPv6 address counts as IPv4 |
+//! | `matches` | has, as text, a part that matches the regular expression ([`regex`] syntax, regardless of case unless it says `(?-i)`) |
+//! | `exists` | `true`: there is a value, be it `null`, an object or an empty list; `false`: there is none |
+//!
+//! # How values are read
+//! A condition compares as the type it declares, else as the type of its own JSON value: a text as [`ValueType::String`], a
+//! number as [`ValueType::Number`], a boolean as [`ValueType::Boolean`].
+//!
+//! - **String**: texts; numbers in their shortest decimal form (`5.0` is `5`); booleans as `true` and `false`. Compared
+//!   regardless of case, character by character, as [`fold_char`] defines.
+//! - **Number**: numbers, and texts that are a decimal number (sign, fraction, exponent allowed; blanks around it ignored).
+//!   **Integer**: of these only the whole ones. Whole numbers from -2⁶³ to 2⁶⁴-1 are compared exactly, other numbers as
+//!   64-bit floats. An expected number that cannot be held so is refused when compiled.
+//! - **Boolean**: booleans, and the texts `true` and `false` in any case.
+//!
+//! `null` and objects are none of these; they can only be compared with `null`, or asked whether they exist.
 #![warn(missing_docs)]
 
 mod condition;
+mod explanation;
+mod fold;
+mod invalid;
+mod matcher;
+mod network;
+mod number;
+mod path;
+mod predicate;
+mod rule;
+mod severity;
 
 pub use condition::{Condition, Operator, ValueType};
+pub use explanation::{ConditionExplanation, Explanation, SetExplanation};
+pub use fold::{fold, fold_char};
+pub use invalid::{ConditionFault, InvalidCondition, InvalidRule, RuleFault};
+pub use matcher::Matcher;
+pub use path::InvalidPath;
+pub use rule::{Rule, check, compile};

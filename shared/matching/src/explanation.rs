@@ -1,0 +1,197 @@
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::condition::{Condition, Operator};
+use crate::path::elements;
+use crate::predicate::{Predicate, Scalar, Test};
+
+/// Values that one condition lists at most.
+const MOST_SEEN: usize = 16;
+
+/// Characters of a value that are shown at most.
+const LONGEST_SEEN: usize = 512;
+
+/// Why a rule matches a document, or why not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// Whether any set held, or the rule has none.
+    pub matched: bool,
+    /// Each set of the rule, in its order.
+    pub sets: Vec<SetExplanation>,
+}
+
+/// Why a set of conditions holds, or why not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SetExplanation {
+    /// Whether all of its conditions held.
+    pub held: bool,
+    /// Each condition of the set, in its order.
+    pub conditions: Vec<ConditionExplanation>,
+}
+
+/// Why a condition holds, or why not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConditionExplanation {
+    /// The field as the rule spells it.
+    pub field: String,
+    /// What was asked.
+    pub operator: Operator,
+    /// What the rule expected, as it spells it.
+    pub expected: Value,
+    /// Whether it held.
+    pub held: bool,
+    /// The values found at the field, in document order: the first sixteen, or the first fifteen and the one that
+    /// passed. Long texts are cut, objects and lists are shown as JSON text; `…` marks a cut. Empty if there are none.
+    pub seen: Vec<Value>,
+}
+
+/// Explains a rule given as its sets.
+pub(crate) fn explain<'a>(
+    sets: impl Iterator<Item = impl Iterator<Item = &'a (Condition, Predicate)>>,
+    document: &Value,
+) -> Explanation {
+    let sets: Vec<SetExplanation> = sets
+        .map(|set| {
+            let conditions: Vec<ConditionExplanation> = set
+                .map(|(condition, predicate)| {
+                    let (held, seen) = look(predicate, document);
+                    ConditionExplanation {
+                        field: condition.field.clone(),
+                        operator: condition.operator,
+                        expected: condition.value.clone(),
+                        held,
+                        seen,
+                    }
+                })
+                .collect();
+            SetExplanation {
+                held: conditions.iter().all(|condition| condition.held),
+                conditions,
+            }
+        })
+        .collect();
+    Explanation {
+        matched: sets.is_empty() || sets.iter().any(|set| set.held),
+        sets,
+    }
+}
+
+/// Whether a predicate holds, and the values it was asked of.
+fn look(predicate: &Predicate, document: &Value) -> (bool, Vec<Value>) {
+    let mut seen = Vec::new();
+    if let Test::Exists(expected) = predicate.test {
+        predicate.path.resolve(document, |place| {
+            seen.push(shown(place));
+            seen.len() == MOST_SEEN
+        });
+        return (seen.is_empty() != expected, seen);
+    }
+    let mut held = false;
+    predicate.path.resolve(document, |place| {
+        elements(place, |value| {
+            let passes =
+                !held && Scalar::of(value).is_some_and(|scalar| predicate.test.holds(scalar));
+            held |= passes;
+            if seen.len() < MOST_SEEN {
+                seen.push(shown(value));
+            } else if passes {
+                seen[MOST_SEEN - 1] = shown(value);
+            }
+            held && seen.len() == MOST_SEEN
+        })
+    });
+    (held, seen)
+}
+
+/// A value as it is shown: short.
+fn shown(value: &Value) -> Value {
+    match value {
+        Value::String(text) => cut(text).map_or_else(|| value.clone(), Value::String),
+        Value::Array(_) | Value::Object(_) => {
+            let text = value.to_string();
+            Value::String(cut(&text).unwrap_or(text))
+        }
+        _ => value.clone(),
+    }
+}
+
+/// The beginning of a text and `…`, if it is too long to be shown.
+fn cut(text: &str) -> Option<String> {
+    let (end, _) = text.char_indices().nth(LONGEST_SEEN)?;
+    Some(format!("{}…", &text[..end]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Rule, compile};
+    use serde_json::json;
+
+    fn explained(condition: Condition, document: &Value) -> ConditionExplanation {
+        let rule = Rule {
+            name: "r".to_owned(),
+            sets: vec![vec![condition]],
+        };
+        let mut explanation = compile(&[rule]).unwrap().explain(0, document);
+        explanation.sets.remove(0).conditions.remove(0)
+    }
+
+    fn condition(field: &str, operator: Operator, value: Value) -> Condition {
+        Condition {
+            field: field.to_owned(),
+            operator,
+            value,
+            value_type: None,
+        }
+    }
+
+    #[test]
+    fn the_value_that_passed_is_always_shown() {
+        let document = json!({ "n": (0..100).collect::<Vec<_>>() });
+        let explanation = explained(condition("n", Operator::Equals, json!(77)), &document);
+        assert!(explanation.held);
+        assert_eq!(explanation.seen.len(), 16);
+        assert_eq!(explanation.seen[15], 77);
+        let explanation = explained(condition("n", Operator::Equals, json!(100)), &document);
+        assert!(!explanation.held);
+        assert_eq!(explanation.seen[15], 15);
+    }
+
+    #[test]
+    fn long_values_are_cut() {
+        let document = json!({"text": "é".repeat(2000), "object": {"list": vec![1; 1000]}});
+        let explanation = explained(condition("text", Operator::Exists, json!(true)), &document);
+        assert_eq!(explanation.seen[0].as_str().unwrap().chars().count(), 513);
+        let explanation = explained(
+            condition("object", Operator::Exists, json!(false)),
+            &document,
+        );
+        assert!(!explanation.held);
+        assert!(explanation.seen[0].as_str().unwrap().ends_with('…'));
+    }
+
+    #[test]
+    fn each_set_says_for_itself_whether_it_held() {
+        let rule = Rule {
+            name: "r".to_owned(),
+            sets: vec![
+                vec![
+                    condition("a", Operator::Equals, json!(1)),
+                    condition("b", Operator::Equals, json!(1)),
+                ],
+                vec![condition("b", Operator::Equals, json!(2))],
+            ],
+        };
+        let explanation = compile(&[rule])
+            .unwrap()
+            .explain(0, &json!({"a": 1, "b": 2}));
+        assert!(explanation.matched);
+        let held: Vec<bool> = explanation.sets.iter().map(|set| set.held).collect();
+        assert_eq!(held, [false, true]);
+        let text = serde_json::to_string(&explanation).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Explanation>(&text).unwrap(),
+            explanation
+        );
+    }
+}

@@ -1,0 +1,220 @@
+//! The matcher against a second, naive reading of the same semantics, over generated rules and documents.
+
+mod reference;
+
+use proptest::prelude::*;
+use quench_matching::{Condition, Operator, Rule, ValueType, compile};
+use serde_json::{Map, Value, json};
+
+/// Texts chosen so that they meet: case variants, parts of each other, numbers and booleans as text, letters that fold.
+fn texts() -> impl Strategy<Value = String> {
+    prop_oneof![
+        6 => prop::sample::select(vec![
+            "", "a", "A", "ab", "AB", "aB", "abc", "b", "bc", "C", "K", "k", "\u{212A}", "ſ", "s", "S", "ß", "ẞ", "ss",
+            "İ", "i", "ı", "I", "Σ", "σ", "ς", "οδος", "ΟΔΟΣ", "5", "5.0", "05", " 5 ", "-5", "1e1", "10", "true", "FALSE",
+            "High", "critical", "LOW", "medium", "informational", "none", "10.1.2.3", "::ffff:10.1.2.3", "2001:db8::1",
+            "192.0.2.7", "9007199254740993", "9007199254740992", "18446744073709551615", "18446744073709551616", "null",
+            "0.1", "1e400", "$", "a.b", "é", "e\u{301}", "\"", "\\", "\u{1}", "😀", "a😀",
+        ]).prop_map(str::to_owned),
+        1 => "[aAbBkKſsσς.]{0,5}",
+        1 => "\\PC{0,3}",
+    ]
+}
+
+fn numbers() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        4 => (-6i64..12).prop_map(|whole| json!(whole)),
+        1 => prop::sample::select(vec![
+            json!(5.0), json!(0.1), json!(-0.0), json!(2.5), json!(9_007_199_254_740_993u64), json!(9_007_199_254_740_992u64),
+            json!(u64::MAX), json!(i64::MIN), json!(1e19), json!(1e300), json!(-1e300), json!(9_007_199_254_740_992.0),
+            json!(18_446_744_073_709_551_616.0), json!(-9_223_372_036_854_775_808.0), json!(1e-7), json!(100_000.5),
+        ]),
+        1 => any::<f64>().prop_filter_map("finite", |float| serde_json::Number::from_f64(float).map(Value::Number)),
+    ]
+}
+
+fn scalars() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        1 => Just(Value::Null),
+        1 => any::<bool>().prop_map(Value::Bool),
+        3 => numbers(),
+        6 => texts().prop_map(Value::String),
+    ]
+}
+
+const NAMES: [&str; 14] = [
+    "a", "A", "b", "B", "c", "k", "\u{212A}", "0", "1", "a.b", "", "x y", "σ", "ς",
+];
+
+fn documents() -> impl Strategy<Value = Value> {
+    let leaf = scalars();
+    let inner = leaf.prop_recursive(4, 40, 5, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
+            members(inner).prop_map(Value::Object),
+        ]
+    });
+    prop_oneof![9 => members(inner.clone()).prop_map(Value::Object), 1 => inner]
+}
+
+fn members(inner: impl Strategy<Value = Value>) -> impl Strategy<Value = Map<String, Value>> {
+    prop::collection::vec((prop::sample::select(NAMES.to_vec()), inner), 0..5).prop_map(|members| {
+        members
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
+    })
+}
+
+fn fields() -> impl Strategy<Value = String> {
+    let segment = prop::sample::select(vec![
+        ".a",
+        ".A",
+        ".b",
+        ".B",
+        ".c",
+        ".k",
+        ".\u{212A}",
+        ".0",
+        ".1",
+        "[0]",
+        "[1]",
+        "[*]",
+        "['0']",
+        "['a.b']",
+        "['']",
+        ".'x y'",
+        ".x y",
+        ".σ",
+        ".ς",
+    ]);
+    (any::<bool>(), prop::collection::vec(segment, 1..4)).prop_map(|(dollar, segments)| {
+        let path = segments.concat();
+        if dollar {
+            format!("${path}")
+        } else {
+            path.trim_start_matches('.').to_owned()
+        }
+    })
+}
+
+fn types() -> impl Strategy<Value = Option<ValueType>> {
+    prop_oneof![
+        4 => Just(None),
+        1 => prop::sample::select(vec![ValueType::String, ValueType::Integer, ValueType::Number, ValueType::Boolean]).prop_map(Some),
+    ]
+}
+
+fn networks() -> impl Strategy<Value = Value> {
+    let network = prop::sample::select(vec![
+        "10.0.0.0/8",
+        "10.1.2.3",
+        "0.0.0.0/0",
+        "::/0",
+        "2001:db8::/32",
+        "192.0.2.0/24",
+        "::ffff:10.0.0.0/104",
+        "192.0.2.6/31",
+    ]);
+    prop_oneof![
+        network.clone().prop_map(|network| json!(network)),
+        prop::collection::vec(network, 1..3).prop_map(|networks| json!(networks)),
+    ]
+}
+
+fn conditions() -> impl Strategy<Value = Condition> {
+    let list = prop_oneof![
+        prop::collection::vec(texts(), 1..4).prop_map(|texts| json!(texts)),
+        prop::collection::vec(numbers(), 1..4).prop_map(Value::Array),
+        prop::collection::vec(any::<bool>(), 1..3).prop_map(|booleans| json!(booleans)),
+    ];
+    let asked = prop_oneof![
+        4 => (prop::sample::select(vec![Operator::Equals, Operator::NotEquals]), scalars(), types()),
+        2 => (prop::sample::select(vec![Operator::In, Operator::NotIn]), list, types()),
+        4 => (
+            prop::sample::select(vec![Operator::Contains, Operator::StartsWith, Operator::EndsWith]),
+            texts().prop_map(Value::String),
+            Just(None),
+        ),
+        3 => (
+            prop::sample::select(vec![
+                Operator::GreaterThan, Operator::GreaterThanOrEqual, Operator::LessThan, Operator::LessThanOrEqual,
+            ]),
+            prop_oneof![numbers(), prop::sample::select(vec!["5", "5.0", "-1e0"]).prop_map(|text| json!(text))],
+            prop::sample::select(vec![None, Some(ValueType::Integer), Some(ValueType::Number)]),
+        ),
+        1 => (Just(Operator::Exists), any::<bool>().prop_map(Value::Bool), Just(None)),
+        1 => (
+            Just(Operator::AtLeast),
+            prop::sample::select(vec!["low", "HIGH", "Critical", "informational"]).prop_map(|text| json!(text)),
+            Just(None),
+        ),
+        1 => (Just(Operator::Cidr), networks(), Just(None)),
+        1 => (
+            Just(Operator::Matches),
+            prop::sample::select(vec!["^a", "b$", "a|5", "", "σ", "^[a-k]+$", "(?-i)K", "true"]).prop_map(|text| json!(text)),
+            Just(None),
+        ),
+    ];
+    (fields(), asked).prop_map(|(field, (operator, value, value_type))| Condition {
+        field,
+        operator,
+        value,
+        value_type,
+    })
+}
+
+/// Rules whose conditions all compile; those that do not are left out.
+fn rules() -> impl Strategy<Value = Vec<Rule>> {
+    let set = prop::collection::vec(conditions(), 1..4);
+    let sets = prop::collection::vec(set, 0..3);
+    prop::collection::vec(sets, 0..12).prop_map(|rules| {
+        rules
+            .into_iter()
+            .enumerate()
+            .map(|(index, sets)| Rule {
+                name: format!("rule-{index}"),
+                sets: sets
+                    .into_iter()
+                    .map(|set| {
+                        set.into_iter()
+                            .filter(|one| quench_matching::check(one).is_ok())
+                            .collect::<Vec<_>>()
+                    })
+                    .filter(|set| !set.is_empty())
+                    .collect(),
+            })
+            .collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_matcher_finds_what_a_naive_reading_finds(rules in rules(), documents in prop::collection::vec(documents(), 1..6)) {
+        let matcher = compile(&rules).expect("only checked conditions are left");
+        for document in &documents {
+            let expected: Vec<usize> =
+                (0..rules.len()).filter(|rule| reference::rule_matches(&rules[*rule], document)).collect();
+            prop_assert_eq!(matcher.matches(document), expected, "{}", document);
+            for (index, rule) in rules.iter().enumerate() {
+                let explanation = matcher.explain(index, document);
+                prop_assert_eq!(explanation.matched, reference::rule_matches(rule, document));
+                for (set, explained) in rule.sets.iter().zip(&explanation.sets) {
+                    for (condition, explained) in set.iter().zip(&explained.conditions) {
+                        prop_assert_eq!(explained.held, reference::holds(condition, document), "{:?} {}", condition, document);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `QUENCH_CASES` asks for more than the usual number of generated rule sets.
+fn cases() -> u32 {
+    std::env::var("QUENCH_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(512)
+}
