@@ -2,15 +2,35 @@
 #![warn(missing_docs)]
 
 mod automation;
+mod bind;
 mod connection;
+mod diagnostics;
+mod fires;
+mod gallery;
+mod load;
+mod nearest;
 mod organization;
 mod playbook;
+mod rulebook;
+pub mod samples;
+pub mod scope;
+pub mod templates;
+mod version;
+mod yaml;
 
 pub use automation::{Automation, AutomationTest, Mode, PlaybookCall};
+pub use bind::{ParameterFault, parse_duration};
 pub use connection::{Auth, Connection, ConnectionKind};
+pub use diagnostics::{Diagnostic, Diagnostics, Gravity, Related};
+pub use fires::fires;
+pub use gallery::{Template, gallery};
+pub use load::{Definitions, Library, Loaded, SourceFile, load};
+pub use nearest::nearest;
 pub use organization::Organization;
 pub use playbook::{
     EmailStep, ForEachStep, HttpStep, IfStep, OnError, OnUnknown, Parameter, ParameterType,
     Playbook, PlaybookStep, Requirements, Retry, SlackStep, Step, StepKind, StopStep, TeamsStep,
     WaitStep, WebhookStep,
 };
+pub use rulebook::{Gate, GateKind, InvalidAutomation, Match, Rulebook, Verdict};
+pub use version::version;

@@ -1,0 +1,230 @@
+use super::reader::{Fields, Reader};
+use crate::bind::{check_url, listed};
+use crate::yaml::{Content, Node};
+use crate::{Auth, Connection, ConnectionKind};
+
+const KINDS: [&str; 5] = ["slack_hook", "slack_bot", "teams", "webhook", "http"];
+
+pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Connection> {
+    let allowed: Vec<&str> = ["connection", "description"].into_iter().chain(KINDS).collect();
+    let fields = reader.fields(root, "a connection", &allowed)?;
+    let name = reader.require(&fields, "connection", "name it").and_then(|node| reader.name(node, "the name"));
+    let description = fields.get("description").and_then(|node| reader.filled_text(node, "`description`"));
+    let given: Vec<&str> = KINDS.into_iter().filter(|kind| fields.key(kind).is_some()).collect();
+    if let [first, second, ..] = given[..] {
+        if let Some(key) = fields.key(second) {
+            reader.fault_with_help(
+                &key.span,
+                format!("a connection leads to one service, and this one has `{first}` already"),
+                "make a connection of its own for each",
+            );
+        }
+    } else if given.is_empty() {
+        reader.fault_with_help(
+            &fields_start(&fields, root),
+            "the connection does not say where it leads",
+            format!("add one of {}", listed(&KINDS)),
+        );
+    }
+    let service = *given.first()?;
+    let kind = kind(reader, service, fields.get(service)?);
+    Some(Connection { name: name?, description, kind: kind? })
+}
+
+fn fields_start(fields: &Fields<'_>, root: &Node) -> std::ops::Range<usize> {
+    fields.key("connection").map_or(root.span.clone(), |key| key.span.clone())
+}
+
+fn kind(reader: &mut Reader<'_>, service: &str, node: &Node) -> Option<ConnectionKind> {
+    let what = format!("`{service}`");
+    Some(match service {
+        "slack_hook" => {
+            let fields = reader.fields(node, &what, &["url"])?;
+            ConnectionKind::SlackHook { url: required_secret(reader, &fields, "url")? }
+        }
+        "slack_bot" => {
+            let fields = reader.fields(node, &what, &["token", "url"])?;
+            let token = required_secret(reader, &fields, "token");
+            let url = fields.get("url").map(|node| address(reader, node, "`url`"));
+            ConnectionKind::SlackBot { token: token?, url: url.map_or(Some(None), |url| url.map(Some))? }
+        }
+        "teams" => {
+            let fields = reader.fields(node, &what, &["url"])?;
+            ConnectionKind::Teams { url: required_secret(reader, &fields, "url")? }
+        }
+        "webhook" => {
+            let fields = reader.fields(node, &what, &["url", "secret"])?;
+            let url = reader
+                .require(&fields, "url", "add its address")
+                .and_then(|node| match node.text() {
+                    Some(text) if text.starts_with("secret:") => secret(reader, node, "`url`"),
+                    _ => address(reader, node, "`url`"),
+                });
+            let secret = required_secret(reader, &fields, "secret");
+            ConnectionKind::Webhook { url: url?, secret: secret? }
+        }
+        _ => {
+            let fields = reader.fields(node, &what, &["url", "auth"])?;
+            let url = reader
+                .require(&fields, "url", "add the address that the paths of steps are joined to")
+                .and_then(|node| address(reader, node, "`url`"));
+            let auth = match fields.get("auth") {
+                Some(node) => auth(reader, node),
+                None => Some(Auth::None),
+            };
+            ConnectionKind::Http { url: url?, auth: auth? }
+        }
+    })
+}
+
+const AUTHS: [&str; 4] = ["basic", "bearer", "api_key", "client_credentials"];
+
+fn auth(reader: &mut Reader<'_>, node: &Node) -> Option<Auth> {
+    if node.text() == Some("none") {
+        return Some(Auth::None);
+    }
+    if node.text().is_some() {
+        reader.misfit(node, "`auth`", "`none` or a mapping", Some(format!("such as `auth: {{ bearer: {{ token: {EXAMPLE} }} }}`")));
+        return None;
+    }
+    let fields = reader.fields(node, "`auth`", &AUTHS)?;
+    let given: Vec<&str> = AUTHS.into_iter().filter(|name| fields.key(name).is_some()).collect();
+    let &[name] = &given[..] else {
+        reader.fault_with_help(&node.span, "`auth` must have one way to sign in", format!("one of {}", listed(&AUTHS)));
+        return None;
+    };
+    let node = fields.get(name)?;
+    let what = format!("`{name}`");
+    Some(match name {
+        "basic" => {
+            let fields = reader.fields(node, &what, &["username", "password"])?;
+            let username = required_text(reader, &fields, "username");
+            let password = required_secret(reader, &fields, "password");
+            Auth::Basic { username: username?, password: password? }
+        }
+        "bearer" => {
+            let fields = reader.fields(node, &what, &["token"])?;
+            Auth::Bearer { token: required_secret(reader, &fields, "token")? }
+        }
+        "api_key" => {
+            let fields = reader.fields(node, &what, &["header", "key"])?;
+            let header = reader
+                .require(&fields, "header", "name the header that carries the key")
+                .and_then(|node| header_name(reader, node));
+            let key = required_secret(reader, &fields, "key");
+            Auth::ApiKey { header: header?, key: key? }
+        }
+        _ => {
+            let fields = reader.fields(node, &what, &["token_url", "client_id", "client_secret", "scopes"])?;
+            let token_url = reader
+                .require(&fields, "token_url", "add the address of the token endpoint")
+                .and_then(|node| address(reader, node, "`token_url`"));
+            let client_id = required_text(reader, &fields, "client_id");
+            let client_secret = required_secret(reader, &fields, "client_secret");
+            let scopes = match fields.get("scopes") {
+                Some(node) => {
+                    let items = reader.one_or_more(node);
+                    items.into_iter().map(|item| reader.filled_text(item, "a scope")).collect()
+                }
+                None => Some(Vec::new()),
+            };
+            Auth::ClientCredentials {
+                token_url: token_url?,
+                client_id: client_id?,
+                client_secret: client_secret?,
+                scopes: scopes?,
+            }
+        }
+    })
+}
+
+const EXAMPLE: &str = "secret://env/TOKEN";
+
+fn required_text(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str) -> Option<String> {
+    let node = reader.require(fields, name, "add it")?;
+    reader.filled_text(node, &format!("`{name}`"))
+}
+
+fn required_secret(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str) -> Option<String> {
+    let help = format!("add a reference to it, such as `{name}: {EXAMPLE}`");
+    let node = reader.require(fields, name, &help)?;
+    secret(reader, node, &format!("`{name}`"))
+}
+
+/// Reads a reference to a secret. A literal is never shown: it may be a real one.
+fn secret(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<String> {
+    let literal = match &node.content {
+        Content::Text(text, _) if text.starts_with("secret:") => return reference(reader, node, text),
+        Content::Text(..) | Content::Number(_) | Content::Bool(_) => true,
+        _ => false,
+    };
+    if literal {
+        let fault = reader
+            .source
+            .error(node.span.clone(), format!("{what} is a secret and must not stand in a file"))
+            .with_help("keep it outside and refer to it: `secret://env/NAME` or `secret://file/ABSOLUTE_PATH`")
+            .masked();
+        reader.note(fault);
+    } else {
+        reader.misfit(node, what, "a reference to a secret", Some(format!("such as `{EXAMPLE}`")));
+    }
+    None
+}
+
+fn reference(reader: &mut Reader<'_>, node: &Node, text: &str) -> Option<String> {
+    let fine = match text.strip_prefix("secret://").and_then(|rest| rest.split_once('/')) {
+        Some(("env", name)) => {
+            name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        }
+        Some(("file", path)) => {
+            !path.trim_matches('/').is_empty() && !path.split('/').any(|part| part == ".." || part == ".")
+        }
+        _ => false,
+    };
+    if !fine {
+        reader.fault_with_help(
+            &node.span,
+            format!("`{text}` is not a reference to a secret"),
+            "write `secret://env/NAME` or `secret://file/ABSOLUTE_PATH`",
+        );
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+/// Reads an absolute address. Plain `http` is left to the allow list that guards all calls.
+fn address(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<String> {
+    let text = reader.text(node, what)?;
+    let checked = match text.strip_prefix("http://") {
+        Some(rest) => check_url(&format!("https://{rest}")),
+        None => check_url(text),
+    };
+    if let Err(reason) = checked {
+        let mut fault = reader.source.error(node.span.clone(), reason).with_help("such as `https://example.com/path`");
+        if text.contains('@') {
+            fault = reader
+                .source
+                .error(node.span.clone(), format!("{what} must not hold a user and password"))
+                .with_help("use `auth`, with the password as a reference to a secret")
+                .masked();
+        }
+        reader.note(fault);
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+/// Reads the name of an HTTP header (RFC 9110, section 5.6.2).
+pub(super) fn header_name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+    let text = reader.text(node, "the header's name")?;
+    if !is_header_name(text) {
+        reader.fault_with_help(&node.span, format!("`{text}` is not the name of a header"), "such as `X-Api-Key`");
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+pub(super) fn is_header_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}

@@ -1,0 +1,166 @@
+use super::automation::trigger_word;
+use super::reader::Reader;
+use super::steps::Steps;
+use crate::bind::{Reading, fit, listed};
+use crate::templates::Names;
+use crate::yaml::{Content, Node};
+use crate::{Parameter, ParameterType, Playbook, Requirements};
+use quench_findings::Kind;
+use std::collections::BTreeMap;
+
+const KEYS: [&str; 6] = ["playbook", "description", "triggers", "requires", "parameters", "steps"];
+
+/// Reads a playbook; absent if it is too broken to be one.
+pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Playbook> {
+    let fields = reader.fields(root, "a playbook", &KEYS)?;
+    let name = reader.require(&fields, "playbook", "name it").and_then(|node| reader.name(node, "the name"));
+    let description = fields.get("description").and_then(|node| reader.filled_text(node, "`description`"));
+    let triggers = reader
+        .require(&fields, "triggers", "say what it can work on: `triggers: [alert, recommendation, compliance]`")
+        .map(|node| triggers(reader, node))
+        .unwrap_or_default();
+    let requires = fields.get("requires").and_then(|node| requirements(reader, node)).unwrap_or_default();
+    let parameters = fields.get("parameters").map(|node| parameters(reader, node)).unwrap_or_default();
+    let params = parameters.keys().cloned().collect();
+    let steps = reader.require(&fields, "steps", "add what it does").map(|node| {
+        let caller = (name.clone().unwrap_or_default(), triggers.clone());
+        Steps::new(caller, Names { params, ..Names::default() }).read(reader, node)
+    });
+    Some(Playbook { name: name?, description, triggers, requires, parameters, steps: steps? })
+}
+
+fn triggers(reader: &mut Reader<'_>, node: &Node) -> Vec<Kind> {
+    let mut triggers = Vec::new();
+    let items = reader.one_or_more(node);
+    if items.is_empty() && !matches!(node.content, Content::Broken) {
+        reader.fault_with_help(
+            &node.span,
+            "`triggers` is empty",
+            "name at least one of `alert`, `recommendation`, `compliance`",
+        );
+    }
+    for item in items {
+        let Some(kind) = trigger_word(reader, item) else { continue };
+        if triggers.contains(&kind) {
+            reader.fault(&item.span, format!("`{}` is named twice", item.text().unwrap_or_default()));
+        } else {
+            triggers.push(kind);
+        }
+    }
+    triggers
+}
+
+fn requirements(reader: &mut Reader<'_>, node: &Node) -> Option<Requirements> {
+    let fields = reader.fields(node, "`requires`", &["connections", "permissions"])?;
+    let mut connections = BTreeMap::new();
+    if let Some(node) = fields.get("connections") {
+        for (key, value) in reader.entries(node, "`connections`").unwrap_or_default() {
+            if let Some(text) = reader.filled_text(value, &format!("`{}`", key.text)) {
+                connections.insert(key.text.clone(), text);
+            }
+        }
+    }
+    let mut permissions = Vec::new();
+    if let Some(node) = fields.get("permissions") {
+        for item in reader.one_or_more(node) {
+            permissions.extend(reader.filled_text(item, "a permission"));
+        }
+    }
+    Some(Requirements { connections, permissions })
+}
+
+fn parameters(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, Parameter> {
+    let mut parameters = BTreeMap::new();
+    for (key, value) in reader.entries(node, "`parameters`").unwrap_or_default() {
+        let named = reader.identifier(&key.text, &key.span, "parameter");
+        if let Some(parameter) = parameter(reader, value, &key.text)
+            && named
+        {
+            parameters.insert(key.text.clone(), parameter);
+        }
+    }
+    parameters
+}
+
+fn parameter(reader: &mut Reader<'_>, node: &Node, name: &str) -> Option<Parameter> {
+    if let Some(text) = node.text() {
+        let help = format!("write `{name}: {{ type: {text} }}`");
+        reader.misfit(node, &format!("parameter `{name}`"), "a mapping", Some(help));
+        return None;
+    }
+    let what = format!("parameter `{name}`");
+    let fields = reader.fields(node, &what, &["type", "description", "required", "default", "allowed"])?;
+    let names = ParameterType::NAMES.map(|(name, _)| name);
+    let parameter_type = reader
+        .require(&fields, "type", &format!("one of {}", listed(&names)))
+        .and_then(|node| reader.word(node, "type", &ParameterType::NAMES));
+    let description = fields.get("description").and_then(|node| reader.filled_text(node, "`description`"));
+    let required =
+        fields.get("required").and_then(|node| reader.boolean(node, "`required`")).unwrap_or_default();
+    let mut parameter = Parameter {
+        parameter_type: parameter_type?,
+        description,
+        required,
+        default: None,
+        allowed: Vec::new(),
+    };
+    if let Some(node) = fields.get("allowed") {
+        let mut allowed = Vec::new();
+        for item in reader.list(node, "`allowed`", "write the values in brackets: `[a, b]`").unwrap_or_default() {
+            let each = Parameter { parameter_type: one_of(parameter.parameter_type), ..parameter.clone() };
+            match fit(&each, &item.to_json(), Reading::Strict) {
+                Ok(value) => allowed.push(value),
+                Err(unfit) => note_unfit(reader, item, "an allowed value", unfit),
+            }
+        }
+        parameter.allowed = allowed;
+    }
+    if let Some((key, node)) = fields.entry("default") {
+        if required {
+            reader.doubt(
+                &key.span,
+                format!("parameter `{name}` is required, so its default is never used"),
+                "remove `required` or `default`",
+            );
+        }
+        let value = node.to_json();
+        if let Err(unfit) = fit(&parameter, &value, Reading::Strict) {
+            note_unfit(reader, node, "the default", unfit);
+        }
+        // A default is rendered before any step, and defaults do not see each other.
+        reader.templates(node, &Names::default());
+        parameter.default = Some(value);
+    }
+    Some(parameter)
+}
+
+/// The type of one of several values.
+fn one_of(parameter_type: ParameterType) -> ParameterType {
+    match parameter_type {
+        ParameterType::Emails => ParameterType::Email,
+        ParameterType::Strings => ParameterType::String,
+        other => other,
+    }
+}
+
+/// Notes why a value does not fit, on the entry of a list that is to blame where that can be told.
+pub(super) fn note_unfit(reader: &mut Reader<'_>, node: &Node, what: &str, unfit: (String, Option<String>)) {
+    let (reason, help) = unfit;
+    let culprit = match &node.content {
+        Content::List(items) => items.iter().find(|item| {
+            let shown = reader.source.slice(&item.span).trim_matches(['"', '\'']);
+            !shown.is_empty() && reason.contains(&format!("`{shown}`"))
+        }),
+        _ => None,
+    };
+    let span = &culprit.unwrap_or(node).span;
+    let message = if reason.starts_with("must") || reason.starts_with("is ") {
+        format!("{what} {reason}")
+    } else {
+        reason
+    };
+    match help {
+        Some(help) => reader.fault_with_help(span, message, help),
+        None => reader.fault(span, message),
+    }
+}

@@ -1,0 +1,367 @@
+use super::references::Uses;
+use crate::bind::{listed, parse_duration, truth};
+use crate::diagnostics::{Diagnostic, Gravity};
+use crate::nearest::nearest;
+use crate::templates::{self, Names};
+use crate::yaml::{Content, Key, Node, Source};
+use std::ops::Range;
+use std::time::Duration;
+
+/// Most faults that are told of one load.
+pub(super) const MOST_FAULTS: usize = 200;
+
+/// Reads nodes as what they must be, and notes each fault where it is.
+pub(super) struct Reader<'s> {
+    pub(super) source: &'s Source,
+    pub(super) faults: &'s mut Vec<Diagnostic>,
+    pub(super) uses: &'s mut Uses,
+}
+
+/// The entries of a mapping whose keys were checked.
+pub(super) struct Fields<'n> {
+    entries: &'n [(Key, Node)],
+    /// What the mapping is, for messages.
+    what: String,
+    span: Range<usize>,
+}
+
+impl<'n> Fields<'n> {
+    /// The value of a key, unless it has none or a fault was told of it.
+    pub(super) fn get(&self, name: &str) -> Option<&'n Node> {
+        self.entry(name).map(|(_, node)| node)
+    }
+
+    pub(super) fn entry(&self, name: &str) -> Option<(&'n Key, &'n Node)> {
+        self.entries
+            .iter()
+            .find(|(key, _)| key.text == name)
+            .filter(|(_, node)| !matches!(node.content, Content::Null | Content::Broken))
+            .map(|(key, node)| (key, node))
+    }
+
+    pub(super) fn key(&self, name: &str) -> Option<&'n Key> {
+        self.entries.iter().find(|(key, _)| key.text == name).map(|(key, _)| key)
+    }
+}
+
+impl<'s> Reader<'s> {
+    pub(super) fn note(&mut self, fault: Diagnostic) {
+        if self.faults.len() <= MOST_FAULTS {
+            self.faults.push(fault);
+        }
+    }
+
+    pub(super) fn fault(&mut self, span: &Range<usize>, message: impl Into<String>) {
+        self.note(self.source.error(span.clone(), message));
+    }
+
+    pub(super) fn fault_with_help(
+        &mut self,
+        span: &Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.note(self.source.error(span.clone(), message).with_help(help));
+    }
+
+    pub(super) fn doubt(&mut self, span: &Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+        self.note(self.source.warning(span.clone(), message).with_help(help));
+    }
+
+    pub(super) fn errors(&self) -> usize {
+        self.faults.iter().filter(|fault| fault.severity == Gravity::Error).count()
+    }
+
+    /// What a node is, for a message.
+    pub(super) fn described(&self, node: &Node) -> String {
+        let short = |text: &str| text.chars().count() <= 60 && !text.contains('\n');
+        match &node.content {
+            Content::Null => "nothing".to_owned(),
+            Content::Bool(_) => format!("`{}`", self.source.slice(&node.span)),
+            Content::Number(_) => format!("the number `{}`", self.source.slice(&node.span)),
+            Content::Text(text, _) if short(text) => format!("the text `{text}`"),
+            Content::Text(..) => "text".to_owned(),
+            Content::List(_) => "a list".to_owned(),
+            Content::Mapping(_) => "a mapping".to_owned(),
+            Content::Broken => "that".to_owned(),
+        }
+    }
+
+    /// Notes that a node is not what it must be.
+    pub(super) fn misfit(&mut self, node: &Node, what: &str, must: &str, help: Option<String>) {
+        if matches!(node.content, Content::Broken) {
+            return;
+        }
+        let mut fault =
+            self.source.error(node.span.clone(), format!("{what} must be {must}, not {}", self.described(node)));
+        if let Some(help) = help {
+            fault = fault.with_help(help);
+        }
+        self.note(fault);
+    }
+
+    /// Reads a mapping with a closed set of keys.
+    pub(super) fn fields<'n>(&mut self, node: &'n Node, what: &str, allowed: &[&str]) -> Option<Fields<'n>> {
+        let entries = self.entries(node, what)?;
+        for (key, value) in entries {
+            if !allowed.contains(&key.text.as_str()) {
+                self.unknown_key(key, what, allowed);
+            } else if value.is_null() {
+                self.fault_with_help(
+                    &key.span,
+                    format!("`{}` has no value", key.text),
+                    "give it one, or remove the key",
+                );
+            }
+        }
+        Some(Fields { entries, what: what.to_owned(), span: node.span.clone() })
+    }
+
+    /// Reads a mapping with any keys.
+    pub(super) fn entries<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [(Key, Node)]> {
+        match &node.content {
+            Content::Mapping(entries) => Some(entries),
+            Content::Text(text, _) if text.contains(':') && !text.contains(": ") && !text.contains("://") => {
+                let help = "put a blank after the `:`".to_owned();
+                self.misfit(node, what, "a mapping", Some(help));
+                None
+            }
+            _ => {
+                self.misfit(node, what, "a mapping", None);
+                None
+            }
+        }
+    }
+
+    pub(super) fn unknown_key(&mut self, key: &Key, what: &str, allowed: &[&str]) {
+        let help = match nearest(&key.text, allowed.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("{what} takes {}", listed(allowed)),
+        };
+        self.fault_with_help(&key.span, format!("unknown key `{}`", key.text), help);
+    }
+
+    /// The value of a key that must be there.
+    pub(super) fn require<'n>(&mut self, fields: &Fields<'n>, name: &str, help: &str) -> Option<&'n Node> {
+        if fields.key(name).is_none() {
+            self.fault_with_help(&fields.span, format!("{} has no `{name}`", fields.what), help);
+        }
+        fields.get(name)
+    }
+
+    pub(super) fn text<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str> {
+        match &node.content {
+            Content::Text(text, _) => Some(text),
+            Content::Bool(_) | Content::Number(_) => {
+                let help = format!("put it in quotes: `\"{}\"`", self.source.slice(&node.span));
+                self.misfit(node, what, "text", Some(help));
+                None
+            }
+            Content::Mapping(entries) if entries.is_empty() => {
+                self.misfit(node, what, "text", Some("put it in quotes: `\"{}\"`".to_owned()));
+                None
+            }
+            _ => {
+                self.misfit(node, what, "text", None);
+                None
+            }
+        }
+    }
+
+    /// Text that says something.
+    pub(super) fn filled_text(&mut self, node: &Node, what: &str) -> Option<String> {
+        let text = self.text(node, what)?;
+        if text.trim().is_empty() {
+            self.fault(&node.span, format!("{what} is empty"));
+            return None;
+        }
+        Some(text.to_owned())
+    }
+
+    pub(super) fn boolean(&mut self, node: &Node, what: &str) -> Option<bool> {
+        match &node.content {
+            Content::Bool(truth) => Some(*truth),
+            Content::Text(text, _) => {
+                let help = truth(text).map(|truth| format!("write `{truth}`, without quotes"));
+                self.misfit(node, what, "`true` or `false`", help);
+                None
+            }
+            _ => {
+                self.misfit(node, what, "`true` or `false`", None);
+                None
+            }
+        }
+    }
+
+    pub(super) fn whole_number(&mut self, node: &Node, what: &str, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
+        let number = match &node.content {
+            Content::Number(number) => number.as_i64(),
+            Content::Text(text, _) if text.trim().parse::<i64>().is_ok() => {
+                let help = format!("drop the quotes: `{}`", text.trim());
+                self.misfit(node, what, "a whole number", Some(help));
+                return None;
+            }
+            _ => None,
+        };
+        let Some(number) = number else {
+            self.misfit(node, what, "a whole number", None);
+            return None;
+        };
+        if !range.contains(&number) {
+            self.fault(
+                &node.span,
+                format!("{what} must be from {} to {}, not {number}", range.start(), range.end()),
+            );
+            return None;
+        }
+        Some(number)
+    }
+
+    pub(super) fn duration(&mut self, node: &Node, what: &str) -> Option<Duration> {
+        const HOW: &str = "a length of time such as `15m`";
+        match &node.content {
+            Content::Text(text, _) => match parse_duration(text) {
+                Ok(duration) => Some(duration),
+                Err(help) => {
+                    self.fault_with_help(&node.span, format!("`{text}` is not a length of time"), help);
+                    None
+                }
+            },
+            Content::Number(_) => {
+                let given = self.source.slice(&node.span).to_owned();
+                let help = format!("give it a unit: `{given}s`, `{given}m`, `{given}h` or `{given}d`");
+                self.misfit(node, what, HOW, Some(help));
+                None
+            }
+            _ => {
+                self.misfit(node, what, HOW, None);
+                None
+            }
+        }
+    }
+
+    /// One of a closed list of words.
+    pub(super) fn word<T: Copy>(&mut self, node: &Node, what: &str, words: &[(&str, T)]) -> Option<T> {
+        let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
+        let Some(text) = node.text() else {
+            self.misfit(node, what, "text", Some(format!("known are {}", listed(&names))));
+            return None;
+        };
+        if let Some((_, value)) = words.iter().find(|(name, _)| *name == text) {
+            return Some(*value);
+        }
+        let help = match nearest(text, names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known are {}", listed(&names)),
+        };
+        self.fault_with_help(&node.span, format!("{what} `{text}` is not known"), help);
+        None
+    }
+
+    /// A list, or one entry that stands for a list of one.
+    pub(super) fn one_or_more<'n>(&mut self, node: &'n Node) -> Vec<&'n Node> {
+        match &node.content {
+            Content::List(items) => items.iter().collect(),
+            Content::Broken => Vec::new(),
+            _ => vec![node],
+        }
+    }
+
+    pub(super) fn list<'n>(&mut self, node: &'n Node, what: &str, help: &str) -> Option<&'n [Node]> {
+        match &node.content {
+            Content::List(items) => Some(items),
+            _ => {
+                self.misfit(node, what, "a list", Some(help.to_owned()));
+                None
+            }
+        }
+    }
+
+    /// A name of something that has to be told from others of its kind.
+    pub(super) fn name(&mut self, node: &Node, what: &str) -> Option<String> {
+        let text = self.text(node, what)?;
+        if is_name(text) {
+            return Some(text.to_owned());
+        }
+        let help = match slug(text) {
+            Some(slug) => format!("write `{slug}`"),
+            None => "such as `notify-on-threats`".to_owned(),
+        };
+        self.fault_with_help(
+            &node.span,
+            format!("{what} `{text}` must be of lower-case letters, digits and hyphens, at most {LONGEST_NAME}"),
+            help,
+        );
+        None
+    }
+
+    /// A name that templates can use after a dot.
+    pub(super) fn identifier(&mut self, text: &str, span: &Range<usize>, what: &str) -> bool {
+        let fine = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            && text.len() <= LONGEST_NAME;
+        if !fine {
+            let fixed: String =
+                text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).take(LONGEST_NAME).collect();
+            let help = match fixed.trim_start_matches(|c: char| c.is_ascii_digit() || c == '_') {
+                "" => "such as `owner`".to_owned(),
+                fixed => format!("write `{fixed}`"),
+            };
+            self.fault_with_help(
+                span,
+                format!("{what} `{text}` must be of letters, digits and `_`, and begin with a letter"),
+                help,
+            );
+        }
+        fine
+    }
+
+    /// Checks every template in a node and what is in it.
+    pub(super) fn templates(&mut self, node: &Node, names: &Names) {
+        match &node.content {
+            Content::Text(text, _) => self.template(node, text, 0, names),
+            Content::List(items) => items.iter().for_each(|item| self.templates(item, names)),
+            Content::Mapping(entries) => entries.iter().for_each(|(_, value)| self.templates(value, names)),
+            Content::Null | Content::Bool(_) | Content::Number(_) | Content::Broken => {}
+        }
+    }
+
+    /// Checks a template that is a node's text with `ahead` bytes put before it.
+    pub(super) fn template(&mut self, node: &Node, template: &str, ahead: usize, names: &Names) {
+        for fault in templates::faults(template, names) {
+            let start = fault.offset.saturating_sub(ahead);
+            let part = start..start + fault.len;
+            let span = node.locate(self.source, part);
+            let mut told = self.source.error(span, fault.message);
+            if let Some(help) = fault.help {
+                told = told.with_help(help);
+            }
+            self.note(told);
+        }
+    }
+}
+
+/// Longest name of an automation, playbook, connection, step or parameter.
+const LONGEST_NAME: usize = 64;
+
+fn is_name(text: &str) -> bool {
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.len() <= LONGEST_NAME
+        && text.starts_with(good)
+        && text.ends_with(good)
+        && text.chars().all(|c| good(c) || c == '-')
+}
+
+fn slug(text: &str) -> Option<String> {
+    let mut slug = String::new();
+    for c in text.chars() {
+        if c.is_ascii_alphanumeric() {
+            slug.push(c.to_ascii_lowercase());
+        } else if !slug.ends_with('-') && !slug.is_empty() {
+            slug.push('-');
+        }
+    }
+    slug.truncate(LONGEST_NAME);
+    let slug = slug.trim_end_matches('-');
+    (!slug.is_empty()).then(|| slug.to_owned())
+}
