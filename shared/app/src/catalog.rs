@@ -1,0 +1,226 @@
+//! What is in force, compiled once and shared by all events until it changes.
+
+use crate::app::App;
+use crate::store::sqlite::called;
+use crate::store::{Applied, Change, Inventory, Store, StoreError, Stored};
+use quench_automations::{
+    Automation, Connection, Definitions, InvalidAutomation, Library, Loaded, Organization, Playbook,
+    Rulebook,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+
+/// How long what is in force is taken for unchanged before the store is asked again.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Everything that is in force at one moment.
+#[derive(Debug)]
+pub struct Catalog {
+    /// The store's revision of it.
+    pub revision: u64,
+    /// Automations by name.
+    pub automations: BTreeMap<String, Stored<Automation>>,
+    /// Playbooks by name, each in its current version.
+    pub playbooks: BTreeMap<String, Stored<Playbook>>,
+    /// Connections by name.
+    pub connections: Arc<BTreeMap<String, Connection>>,
+    /// The organisation, if one was applied.
+    pub organization: Option<Organization>,
+    rulebook: Result<Rulebook, CatalogError>,
+}
+
+/// Why what is in force cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CatalogError {
+    /// The store fails.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Automations in the store do not compile, so nobody can tell what matches.
+    #[error("automations in the store cannot be used: {0}; apply or delete them")]
+    Rulebook(String),
+    /// A playbook that is started is not there.
+    #[error("there is no playbook `{0}`; apply it")]
+    MissingPlaybook(String),
+}
+
+impl CatalogError {
+    /// Whether the same call may succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, CatalogError::Store(error) if error.is_transient())
+    }
+}
+
+impl Catalog {
+    fn compile(inventory: Inventory) -> Catalog {
+        let organization = inventory.organization.map(|stored| stored.definition);
+        let automations = inventory.automations.iter();
+        let rulebook = Rulebook::compile(
+            automations.map(|stored| stored.definition.clone()),
+            organization.clone(),
+        )
+        .map_err(|faults| CatalogError::Rulebook(list(&faults)));
+        Catalog {
+            revision: inventory.revision,
+            automations: by_name(inventory.automations, |automation| &automation.name),
+            playbooks: by_name(inventory.playbooks, |playbook| &playbook.name),
+            connections: Arc::new(
+                inventory
+                    .connections
+                    .into_iter()
+                    .map(|stored| (stored.definition.name.clone(), stored.definition))
+                    .collect(),
+            ),
+            organization,
+            rulebook,
+        }
+    }
+
+    /// The automations, compiled.
+    ///
+    /// # Errors
+    /// Some of them do not compile, which can only be if another version of the program stored them.
+    pub fn rulebook(&self) -> Result<&Rulebook, CatalogError> {
+        self.rulebook.as_ref().map_err(Clone::clone)
+    }
+
+    /// The present versions of a playbook and of every playbook it starts, directly or not.
+    ///
+    /// # Errors
+    /// One of them is not there.
+    pub fn versions(&self, playbook: &str) -> Result<BTreeMap<String, String>, CatalogError> {
+        let mut versions = BTreeMap::new();
+        let mut open = vec![playbook];
+        while let Some(name) = open.pop() {
+            if versions.contains_key(name) {
+                continue;
+            }
+            let Some(stored) = self.playbooks.get(name) else {
+                return Err(CatalogError::MissingPlaybook(name.to_owned()));
+            };
+            versions.insert(name.to_owned(), stored.version.clone());
+            open.extend(called(&stored.definition.steps));
+        }
+        Ok(versions)
+    }
+}
+
+fn by_name<T>(
+    stored: Vec<Stored<T>>,
+    name: impl Fn(&T) -> &String,
+) -> BTreeMap<String, Stored<T>> {
+    stored
+        .into_iter()
+        .map(|stored| (name(&stored.definition).clone(), stored))
+        .collect()
+}
+
+fn list(faults: &[InvalidAutomation]) -> String {
+    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    faults.join("; ")
+}
+
+/// The catalogue that was last compiled.
+#[derive(Debug, Default)]
+pub(crate) struct Cache(Mutex<Option<Cached>>);
+
+#[derive(Debug)]
+struct Cached {
+    catalog: Arc<Catalog>,
+    asked: Instant,
+}
+
+impl Cache {
+    /// What is in force, at most [`FRESH`] ago.
+    pub(crate) async fn get(&self, store: &Store) -> Result<Arc<Catalog>, CatalogError> {
+        let mut cached = self.0.lock().await;
+        if let Some(cached) = cached.as_mut() {
+            if cached.asked.elapsed() < FRESH {
+                return Ok(Arc::clone(&cached.catalog));
+            }
+            if store.revision().await? == cached.catalog.revision {
+                cached.asked = Instant::now();
+                return Ok(Arc::clone(&cached.catalog));
+            }
+        }
+        let catalog = Arc::new(Catalog::compile(store.inventory().await?));
+        *cached = Some(Cached {
+            catalog: Arc::clone(&catalog),
+            asked: Instant::now(),
+        });
+        Ok(catalog)
+    }
+
+    /// Makes the next event ask the store.
+    pub(crate) async fn forget(&self) {
+        *self.0.lock().await = None;
+    }
+}
+
+/// What the store holds, for checking new definitions against.
+///
+/// # Errors
+/// The store fails.
+pub async fn library(app: &App) -> Result<Library, StoreError> {
+    let inventory = app.store.inventory().await?;
+    Ok(Library {
+        automations: plain(inventory.automations, |automation| &automation.name),
+        playbooks: plain(inventory.playbooks, |playbook| &playbook.name),
+        connections: plain(inventory.connections, |connection| &connection.name),
+        organization: inventory.organization.map(|stored| stored.definition),
+    })
+}
+
+fn plain<T>(stored: Vec<Stored<T>>, name: impl Fn(&T) -> &String) -> BTreeMap<String, T> {
+    stored
+        .into_iter()
+        .map(|stored| (name(&stored.definition).clone(), stored.definition))
+        .collect()
+}
+
+/// Puts checked definitions in force, all or none; events from now on go by them.
+///
+/// # Errors
+/// The store fails; nothing is put in force then.
+pub async fn apply(app: &App, definitions: Definitions) -> Result<Applied, StoreError> {
+    let organization = definitions.organization.into_iter();
+    let connections = definitions.connections.into_iter();
+    let playbooks = definitions.playbooks.into_iter();
+    let automations = definitions.automations.into_iter();
+    let changes = organization
+        .map(|loaded| {
+            let Loaded {
+                definition,
+                text,
+                version,
+                ..
+            } = loaded;
+            Change::Organization {
+                definition,
+                version,
+                text,
+            }
+        })
+        .chain(connections.map(|loaded| Change::Connection {
+            definition: loaded.definition,
+            version: loaded.version,
+            text: loaded.text,
+        }))
+        .chain(playbooks.map(|loaded| Change::Playbook {
+            definition: loaded.definition,
+            version: loaded.version,
+            text: loaded.text,
+        }))
+        .chain(automations.map(|loaded| Change::Automation {
+            definition: loaded.definition,
+            version: loaded.version,
+            text: loaded.text,
+        }));
+    let applied = app
+        .store
+        .put_definitions(changes.collect(), app.clock.now())
+        .await?;
+    app.forget_catalog().await;
+    Ok(applied)
+}

@@ -1,0 +1,159 @@
+//! Messages of the queues, and what is done for each: the same on every kind of host.
+
+use crate::app::App;
+use crate::clock;
+use crate::engine::{EngineError, Outcome, execute};
+use crate::intake::{IntakeError, intake};
+use crate::queue::{Queue, Sending};
+use crate::store::StoreError;
+use jiff::Timestamp;
+use quench_findings::Refusal;
+use std::time::Duration;
+
+/// The longest that a queue service holds a message back.
+const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
+
+/// A message to be dealt with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// What its queue calls it.
+    pub id: String,
+    /// A payload, or the id of a run.
+    pub body: Vec<u8>,
+}
+
+/// A message that was not dealt with and has to be delivered again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undelivered {
+    /// What its queue calls it.
+    pub id: String,
+    /// Why.
+    pub reason: String,
+    /// Whether there is hope that it goes better later.
+    pub transient: bool,
+}
+
+/// Takes payloads in, each on its own; returns those that failed, in their order.
+///
+/// A payload of which anything is refused counts as failed, though the rest of it was taken in: after some deliveries
+/// it is a dead letter for people to look at.
+pub async fn batch(app: &App, messages: Vec<Delivery>) -> Vec<Undelivered> {
+    each(app, messages, |app, body| async move {
+        let taken = intake(&app, &body).await?;
+        match taken.refused.into_iter().next() {
+            Some(refusal) => Err(Failure::Refused(refusal)),
+            None => Ok(()),
+        }
+    })
+    .await
+}
+
+/// Works on runs, each on its own, and queues those again that have to wait; returns those that failed, in their order.
+pub async fn run_batch(app: &App, messages: Vec<Delivery>) -> Vec<Undelivered> {
+    each(app, messages, |app, body| async move {
+        let run = String::from_utf8(body).map_err(|_| Failure::NoRun)?;
+        work(&app, run.trim()).await
+    })
+    .await
+}
+
+/// Deals with a message of any queue; returns why it failed, if it did.
+pub(crate) async fn deliver(app: &App, queue: Queue, message: Delivery) -> Option<Undelivered> {
+    let failed = match queue {
+        Queue::Runs => run_batch(app, vec![message]).await,
+        Queue::Alert | Queue::Recommendation | Queue::Compliance => batch(app, vec![message]).await,
+    };
+    failed.into_iter().next()
+}
+
+async fn work(app: &App, run: &str) -> Result<(), Failure> {
+    let until = match execute(app, run).await {
+        Ok(Outcome::Finished(_)) => return Ok(()),
+        Ok(Outcome::Missing) => {
+            tracing::warn!(run.id = run, "a run that was queued is not in the store");
+            return Ok(());
+        }
+        Ok(Outcome::Waiting { until } | Outcome::Busy { until }) => until,
+        // Whoever has taken it over sees to it.
+        Err(EngineError::LeaseLost { .. }) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let now = app.clock.now();
+    Ok(enqueue(app, run, clock::until(now, until), now).await?)
+}
+
+/// Puts a run's id onto the queue of runs, held back for `delay`, or for as long as queues can: then it is looked at
+/// and queued again.
+///
+/// # Errors
+/// The store fails.
+pub(crate) async fn enqueue(
+    app: &App,
+    run: &str,
+    delay: Duration,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let sending = Sending {
+        delay: delay.min(LONGEST_DELAY),
+        dedupe: Some(run.to_owned()),
+        ..Sending::default()
+    };
+    app.queues
+        .send(Queue::Runs, run.as_bytes(), sending, now)
+        .await
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("payload is refused: {0}")]
+    Refused(Refusal),
+    #[error("message is no run's id")]
+    NoRun,
+}
+
+impl Failure {
+    fn is_transient(&self) -> bool {
+        match self {
+            Failure::Intake(error) => error.is_transient(),
+            Failure::Engine(error) => error.is_transient(),
+            Failure::Store(error) => error.is_transient(),
+            Failure::Refused(_) | Failure::NoRun => false,
+        }
+    }
+}
+
+async fn each<F>(
+    app: &App,
+    messages: Vec<Delivery>,
+    work: impl Fn(App, Vec<u8>) -> F,
+) -> Vec<Undelivered>
+where
+    F: Future<Output = Result<(), Failure>> + Send + 'static,
+{
+    // A task for each: one that panics harms no other.
+    let tasks: Vec<_> = messages
+        .into_iter()
+        .map(|message| (message.id, tokio::spawn(work(app.clone(), message.body))))
+        .collect();
+    let mut undelivered = Vec::new();
+    for (id, task) in tasks {
+        let (reason, transient) = match task.await {
+            Ok(Ok(())) => continue,
+            Ok(Err(failure)) => (failure.to_string(), failure.is_transient()),
+            Err(error) => (format!("the work on it broke off: {error}"), false),
+        };
+        tracing::error!(message.id = %id, reason, transient, "a message was not dealt with");
+        undelivered.push(Undelivered {
+            id,
+            reason,
+            transient,
+        });
+    }
+    undelivered
+}

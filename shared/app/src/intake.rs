@@ -1,0 +1,400 @@
+//! The way of a finding from a payload to the runs it starts.
+//!
+//! Every step is safe to repeat, so a payload that is delivered again after a crash anywhere ends in exactly the runs
+//! that one delivery would have made.
+
+use crate::app::App;
+use crate::catalog::{Catalog, CatalogError};
+use crate::clock::before;
+use crate::delivery;
+use crate::run::{Run, RunState, StartedBy};
+use crate::store::{FindingRecord, StoreError};
+use jiff::Timestamp;
+use quench_automations::{Automation, Match};
+use quench_findings::{CustomAction, Finding, Refusal, Transition, decode, transition};
+use quench_matching::Explanation;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// How often an event is tried when others keep changing its finding at the same time.
+const ATTEMPTS: usize = 16;
+/// Pending findings that one sweep takes up.
+const SWEEP: u32 = 1000;
+
+/// What came of a payload.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Intake {
+    /// Its findings, in its order.
+    pub findings: Vec<Arrival>,
+    /// What was not understood, and why.
+    pub refused: Vec<Refusal>,
+    /// The button a person pressed to send the findings, if one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<CustomAction>,
+}
+
+/// What came of a finding.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Arrival {
+    /// The finding as the payload tells it.
+    pub finding: Finding,
+    /// What the event did to it.
+    pub transition: Transition,
+    /// The automations that started runs for it, in their order.
+    pub matched: Vec<Matched>,
+}
+
+/// An automation that a finding set off.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Matched {
+    /// Its name.
+    pub automation: String,
+    /// Why its conditions hold.
+    pub explanation: Explanation,
+    /// One for each of its playbooks, in their order.
+    pub runs: Vec<Started>,
+}
+
+/// A run that an automation started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// Id of the run.
+    pub run: String,
+    /// Name of its playbook.
+    pub playbook: String,
+    /// Whether it was made now; false if an earlier delivery had made it.
+    pub made: bool,
+}
+
+impl Arrival {
+    /// Ids of the runs it started.
+    pub fn runs(&self) -> impl Iterator<Item = &str> {
+        let started = self.matched.iter().flat_map(|matched| &matched.runs);
+        started.map(|started| started.run.as_str())
+    }
+}
+
+/// Why a payload was not taken in, or not all of it; delivering it again does no harm.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum IntakeError {
+    /// The store fails.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What is in force cannot be used.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// Others keep changing the finding.
+    #[error("finding `{0}` is being changed by others all the time")]
+    Contended(String),
+    /// The work on one finding broke off.
+    #[error("the work on a finding broke off: {0}")]
+    Interrupted(String),
+}
+
+impl IntakeError {
+    /// Whether the same call may succeed later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            IntakeError::Store(error) => error.is_transient(),
+            IntakeError::Catalog(error) => error.is_transient(),
+            IntakeError::Contended(_) => true,
+            IntakeError::Interrupted(_) => false,
+        }
+    }
+}
+
+/// Takes a payload in: stores its findings, and makes and queues the runs that automations start for them.
+///
+/// # Errors
+/// The store or the definitions in it fail. What was taken in until then stays so; deliver the payload again.
+pub async fn intake(app: &App, payload: &[u8]) -> Result<Intake, IntakeError> {
+    let decoded = decode(payload);
+    let catalog = app.catalog().await?;
+    Ok(Intake {
+        findings: take_all(app, &catalog, decoded.findings).await?,
+        refused: decoded.refused,
+        action: decoded.action,
+    })
+}
+
+/// Takes findings in several at a time, those of one id in their order.
+async fn take_all(
+    app: &App,
+    catalog: &Arc<Catalog>,
+    findings: Vec<Finding>,
+) -> Result<Vec<Arrival>, IntakeError> {
+    let mut by_id: BTreeMap<String, Vec<(usize, Finding)>> = BTreeMap::new();
+    for (position, finding) in findings.into_iter().enumerate() {
+        let same = by_id.entry(finding.id.clone()).or_default();
+        same.push((position, finding));
+    }
+    let slots = Arc::new(Semaphore::new(app.config.concurrency.max(1) as usize));
+    let mut tasks = JoinSet::new();
+    for same in by_id.into_values() {
+        let (app, catalog, slots) = (app.clone(), Arc::clone(catalog), Arc::clone(&slots));
+        tasks.spawn(async move {
+            let _slot = slots.acquire_owned().await;
+            let mut arrivals = Vec::with_capacity(same.len());
+            for (position, finding) in same {
+                arrivals.push((position, take(&app, &catalog, finding).await?));
+            }
+            Ok::<_, IntakeError>(arrivals)
+        });
+    }
+    let mut arrivals = Vec::new();
+    let mut failed = None;
+    while let Some(done) = tasks.join_next().await {
+        match done.unwrap_or_else(|error| Err(IntakeError::Interrupted(error.to_string()))) {
+            Ok(done) => arrivals.extend(done),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    arrivals.sort_by_key(|(position, _)| *position);
+    Ok(arrivals.into_iter().map(|(_, arrival)| arrival).collect())
+}
+
+async fn take(app: &App, catalog: &Catalog, finding: Finding) -> Result<Arrival, IntakeError> {
+    // What an earlier event left undone, and this one has done instead.
+    let mut matched = Vec::new();
+    for _ in 0..ATTEMPTS {
+        let known = app.store.finding(&finding.id).await?;
+        if let Some(known) = known.as_ref().filter(|known| known.pending) {
+            let found = evaluate(app, catalog, known)?;
+            matched.extend(dispatch(app, catalog, known, found).await?);
+            continue;
+        }
+        let now = app.clock.now();
+        let transition = transition(known.as_ref().map(|known| &known.finding), &finding);
+        let Some(mut record) = next_record(known, &finding, transition, now) else {
+            return Ok(Arrival {
+                finding,
+                transition,
+                matched,
+            });
+        };
+        let found = match record.pending {
+            true => evaluate(app, catalog, &record)?,
+            false => Vec::new(),
+        };
+        // Where nothing matches there is nothing to come back for.
+        record.pending = !found.is_empty();
+        if !app.store.put_finding(&record).await? {
+            continue;
+        }
+        if record.pending {
+            matched.extend(dispatch(app, catalog, &record, found).await?);
+        }
+        tracing::info!(
+            finding.id = %finding.id,
+            finding.transition = ?transition,
+            automations = matched.len(),
+            "took a finding in"
+        );
+        return Ok(Arrival {
+            finding,
+            transition,
+            matched,
+        });
+    }
+    Err(IntakeError::Contended(finding.id))
+}
+
+/// What is to be stored after an event; `None` if it tells nothing new.
+fn next_record(
+    known: Option<FindingRecord>,
+    finding: &Finding,
+    transition: Transition,
+    now: Timestamp,
+) -> Option<FindingRecord> {
+    let Some(known) = known else {
+        return Some(FindingRecord {
+            finding: finding.clone(),
+            version: 1,
+            sequence: 1,
+            transition,
+            pending: true,
+            created: now,
+            stored: now,
+        });
+    };
+    let mut finding = finding.clone();
+    let repeated = transition == Transition::Repeated;
+    if repeated {
+        let older = matches!(
+            (finding.updated, known.finding.updated),
+            (Some(told), Some(known)) if told < known
+        );
+        // An event that leaves the status unsaid does not make it unknown.
+        finding.status = finding.status.or(known.finding.status);
+        if older || finding == known.finding {
+            return None;
+        }
+    }
+    Some(FindingRecord {
+        finding,
+        version: known.version + 1,
+        sequence: known.sequence + u64::from(!repeated),
+        transition: if repeated { known.transition } else { transition },
+        pending: !repeated,
+        created: known.created,
+        stored: now,
+    })
+}
+
+/// The automations that a finding's last transition sets off.
+fn evaluate<'a>(
+    app: &App,
+    catalog: &'a Catalog,
+    record: &FindingRecord,
+) -> Result<Vec<Match<'a>>, CatalogError> {
+    let now = app.clock.now();
+    let rulebook = catalog.rulebook()?;
+    Ok(rulebook.evaluate(&record.finding, record.transition, now))
+}
+
+/// Makes and queues the runs of a finding's last transition, then takes its mark away.
+async fn dispatch(
+    app: &App,
+    catalog: &Catalog,
+    record: &FindingRecord,
+    found: Vec<Match<'_>>,
+) -> Result<Vec<Matched>, IntakeError> {
+    let now = app.clock.now();
+    let mut matched = Vec::with_capacity(found.len());
+    for one in found {
+        matched.push(start(app, catalog, record, one, now).await?);
+    }
+    app.store
+        .clear_pending(&record.finding.id, record.sequence)
+        .await?;
+    Ok(matched)
+}
+
+async fn start(
+    app: &App,
+    catalog: &Catalog,
+    record: &FindingRecord,
+    found: Match<'_>,
+    now: Timestamp,
+) -> Result<Matched, IntakeError> {
+    let automation = found.automation;
+    let explanation = serde_json::to_value(&found.explanation).unwrap_or_default();
+    let mut runs = Vec::with_capacity(automation.run.len());
+    for (position, call) in automation.run.iter().enumerate() {
+        let run = Run {
+            id: run_id(record, &automation.name, position, &call.playbook),
+            finding: record.finding.clone(),
+            transition: record.transition,
+            started_by: StartedBy::Automation {
+                name: automation.name.clone(),
+                version: version(catalog, automation),
+                explanation: explanation.clone(),
+            },
+            playbook: call.playbook.clone(),
+            versions: catalog.versions(&call.playbook)?,
+            with: call.with.clone(),
+            mode: automation.mode,
+            state: RunState::Queued,
+            created: now,
+            updated: now,
+        };
+        let made = app.store.create_run(&run).await?;
+        enqueue(app, &run.id, now).await?;
+        tracing::info!(
+            finding.id = %record.finding.id,
+            run.id = %run.id,
+            automation = %automation.name,
+            playbook = %call.playbook,
+            made,
+            "started a run"
+        );
+        runs.push(Started {
+            run: run.id,
+            playbook: run.playbook,
+            made,
+        });
+    }
+    Ok(Matched {
+        automation: automation.name.clone(),
+        explanation: found.explanation,
+        runs,
+    })
+}
+
+/// Queues a run to be executed as soon as may be.
+///
+/// # Errors
+/// The store fails.
+pub(crate) async fn enqueue(app: &App, run: &str, now: Timestamp) -> Result<(), StoreError> {
+    delivery::enqueue(app, run, Duration::ZERO, now).await
+}
+
+fn version(catalog: &Catalog, automation: &Automation) -> String {
+    catalog
+        .automations
+        .get(&automation.name)
+        .map(|stored| stored.version.clone())
+        .unwrap_or_default()
+}
+
+/// The id of the run that this cause makes, however often it is heard of.
+///
+/// The time of the finding's first storing is part of it: a finding that was removed and comes again is a new one.
+fn run_id(record: &FindingRecord, automation: &str, position: usize, playbook: &str) -> String {
+    let mut hash = Sha256::new();
+    for part in [
+        record.finding.id.as_bytes(),
+        record.created.as_microsecond().to_string().as_bytes(),
+        record.sequence.to_string().as_bytes(),
+        automation.as_bytes(),
+        position.to_string().as_bytes(),
+        playbook.as_bytes(),
+    ] {
+        // The length keeps neighbours apart: (`ab`, `c`) is not (`a`, `bc`).
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let digest = hash.finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Makes the runs of findings whose intake broke off at least `grace` ago; tells how many were seen to.
+///
+/// # Errors
+/// The store or the definitions in it fail.
+pub async fn dispatch_pending(app: &App, grace: Duration) -> Result<usize, IntakeError> {
+    let stored = before(app.clock.now(), grace);
+    let pending = app.store.pending_findings(stored, SWEEP).await?;
+    if pending.is_empty() {
+        return Ok(0);
+    }
+    let catalog = app.catalog().await?;
+    let mut seen_to = 0;
+    let mut failed = None;
+    for record in &pending {
+        let found = evaluate(app, &catalog, record)?;
+        match dispatch(app, &catalog, record, found).await {
+            Ok(matched) => {
+                seen_to += 1;
+                tracing::info!(
+                    finding.id = %record.finding.id,
+                    automations = matched.len(),
+                    "finished the intake of a finding that had broken off"
+                );
+            }
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(seen_to),
+    }
+}

@@ -1,0 +1,287 @@
+//! The work of all functions in one process.
+
+use crate::app::App;
+use crate::clock::{before, until};
+use crate::delivery::{Delivery, deliver};
+use crate::intake::{IntakeError, dispatch_pending};
+use crate::queue::{Message, Queue, Sending};
+use crate::store::StoreError;
+use jiff::Timestamp;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+/// Messages that are received at once.
+const BATCH: u32 = 10;
+/// Runs that one sweep queues, and rows that one round of expiry removes.
+const SWEEP: u32 = 1000;
+/// How often queues are asked for messages that other processes sent.
+const POLL: Duration = Duration::from_millis(500);
+/// How often runs are looked for that are due and that no message speaks of.
+const DUE_EVERY: Duration = Duration::from_secs(5);
+/// How long such a run has been due: by then its own message would have been heard.
+const DUE_GRACE: Duration = Duration::from_secs(10);
+/// How often findings are looked for whose intake broke off, and how long ago that must have been.
+const PENDING_EVERY: Duration = Duration::from_secs(30);
+/// How often old findings and runs are removed.
+const EXPIRE_EVERY: Duration = Duration::from_secs(60 * 60);
+/// Pauses before a failed message is delivered again: the first, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
+
+/// Deals with the messages of all queues, and with everything that is due, until `stop` turns true and what is in
+/// hand is done.
+///
+/// # Errors
+/// None at present: failures of the store are logged, and what failed is tried again.
+pub async fn serve_queues(app: &App, stop: watch::Receiver<bool>) -> Result<(), StoreError> {
+    let mut tasks = JoinSet::new();
+    for queue in Queue::ALL {
+        let (app, stop) = (app.clone(), stop.clone());
+        tasks.spawn(async move { serve_queue(&app, queue, stop).await });
+    }
+    let app = app.clone();
+    tasks.spawn(async move { keep_time(&app, stop).await });
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(error = %error, "a worker broke off");
+        }
+    }
+    Ok(())
+}
+
+async fn serve_queue(app: &App, queue: Queue, mut stop: watch::Receiver<bool>) {
+    let slots = Arc::new(Semaphore::new(app.config.concurrency.max(1) as usize));
+    let mut news = app.queues.news();
+    let mut in_hand = JoinSet::new();
+    while !*stop.borrow() {
+        news.borrow_and_update();
+        let free = u32::try_from(slots.available_permits()).unwrap_or(u32::MAX);
+        let received = match free {
+            0 => Ok(Vec::new()),
+            _ => {
+                app.queues
+                    .receive(
+                        queue,
+                        free.min(BATCH),
+                        app.config.visibility,
+                        app.clock.now(),
+                    )
+                    .await
+            }
+        };
+        let idle = match received {
+            Ok(messages) => {
+                let none = messages.is_empty();
+                for message in messages {
+                    let (app, slots) = (app.clone(), Arc::clone(&slots));
+                    let slot = slots.try_acquire_owned().ok();
+                    in_hand.spawn(async move {
+                        handle(&app, message).await;
+                        drop(slot);
+                    });
+                }
+                none
+            }
+            Err(error) => {
+                tracing::error!(queue = queue.name(), error = %error, "a queue cannot be read");
+                true
+            }
+        };
+        if idle {
+            tokio::select! {
+                _ = news.changed(), if free > 0 => {}
+                _ = in_hand.join_next(), if !in_hand.is_empty() => {}
+                _ = stop.changed() => {}
+                () = tokio::time::sleep(POLL) => {}
+            }
+        }
+        while in_hand.try_join_next().is_some() {}
+    }
+    while in_hand.join_next().await.is_some() {}
+}
+
+/// Deals with a message and tells its queue; true if it is done with.
+async fn handle(app: &App, message: Message) -> bool {
+    let delivery = Delivery {
+        id: message.id.clone(),
+        body: message.body.clone(),
+    };
+    let failed = deliver(app, message.queue, delivery).await;
+    let told = match &failed {
+        None => app.queues.ack(&message).await.map(drop),
+        Some(failed) => {
+            // What cannot go better later becomes a dead letter without delay.
+            let pause = match failed.transient {
+                true => pause(message.received),
+                false => Duration::ZERO,
+            };
+            let now = app.clock.now();
+            app.queues.nack(&message, pause, &failed.reason, now).await
+        }
+    };
+    if let Err(error) = told {
+        // It comes back by itself, and doing it again does no harm.
+        tracing::error!(message.id = %message.id, error = %error, "a queue cannot be told of a message");
+    }
+    failed.is_none()
+}
+
+fn pause(received: u32) -> Duration {
+    let doublings = received.saturating_sub(1).min(16);
+    (FIRST_PAUSE * 2_u32.pow(doublings)).min(LONGEST_PAUSE)
+}
+
+async fn keep_time(app: &App, mut stop: watch::Receiver<bool>) {
+    let mut due = tokio::time::interval(DUE_EVERY);
+    let mut pending = tokio::time::interval(PENDING_EVERY);
+    let mut expiry = tokio::time::interval(EXPIRE_EVERY);
+    // What broke off when the last process ended is not to wait.
+    let mut grace = Duration::ZERO;
+    while !*stop.borrow() {
+        let (what, done) = tokio::select! {
+            _ = stop.changed() => continue,
+            _ = pending.tick() => {
+                let done = dispatch_pending(app, grace).await;
+                grace = PENDING_EVERY;
+                ("findings whose intake broke off", done.map(drop))
+            }
+            _ = due.tick() => ("due runs", queue_due(app, DUE_GRACE).await.map_err(IntakeError::from).map(drop)),
+            _ = expiry.tick() => ("old findings and runs", expire(app).await.map_err(IntakeError::from)),
+        };
+        if let Err(error) = done {
+            tracing::error!(error = %error, what, "a sweep failed and is tried again");
+        }
+    }
+}
+
+/// Queues the runs that have been due for `grace`, unless they are dead letters; tells how many there are.
+async fn queue_due(app: &App, grace: Duration) -> Result<usize, StoreError> {
+    let now = app.clock.now();
+    let due = app.store.due_runs(before(now, grace), SWEEP).await?;
+    let outgoing: Vec<_> = due
+        .into_iter()
+        .map(|run| {
+            let sending = Sending {
+                dedupe: Some(run.clone()),
+                unless_dead: true,
+                ..Sending::default()
+            };
+            (run.into_bytes(), sending)
+        })
+        .collect();
+    let count = outgoing.len();
+    if count > 0 {
+        app.queues.send_all(Queue::Runs, outgoing, now).await?;
+    }
+    Ok(count)
+}
+
+/// Removes what is older than the configuration says.
+///
+/// # Errors
+/// The store fails.
+pub async fn expire(app: &App) -> Result<(), StoreError> {
+    let limit = before(app.clock.now(), app.config.retention);
+    loop {
+        let expired = app.store.expire(limit, SWEEP).await?;
+        let letters = app.queues.expire(limit, SWEEP).await?;
+        let removed = expired.findings + expired.runs + letters;
+        if removed > 0 {
+            tracing::info!(
+                findings = expired.findings,
+                runs = expired.runs,
+                dead_letters = letters,
+                "removed what is too old"
+            );
+        }
+        if removed < SWEEP as usize {
+            return Ok(());
+        }
+    }
+}
+
+/// How far [`drain`] got.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// Messages that were dealt with.
+    pub done: usize,
+    /// Deliveries that failed.
+    pub failed: usize,
+    /// Runs that are not finished: they wait, or another process works on them.
+    pub unfinished: u64,
+    /// When the first of those becomes due.
+    pub next: Option<Timestamp>,
+}
+
+/// Deals with everything that is due, and with what becomes due meanwhile, until nothing is left or `patience` ends.
+///
+/// Work in hand when the patience ends is finished. `progress` hears of every message that was dealt with.
+///
+/// # Errors
+/// The store or the definitions in it fail.
+pub async fn drain(
+    app: &App,
+    patience: Duration,
+    mut progress: impl FnMut(&Drained),
+) -> Result<Drained, IntakeError> {
+    let deadline = Instant::now() + patience;
+    let mut drained = Drained::default();
+    let mut in_hand: JoinSet<bool> = JoinSet::new();
+    dispatch_pending(app, Duration::ZERO).await?;
+    queue_due(app, Duration::ZERO).await?;
+    loop {
+        let received = fill(app, &mut in_hand).await?;
+        if let Some(done) = in_hand.join_next().await {
+            match done {
+                Ok(true) => drained.done += 1,
+                Ok(false) | Err(_) => drained.failed += 1,
+            }
+            progress(&drained);
+            continue;
+        }
+        if received {
+            continue;
+        }
+        let now = app.clock.now();
+        drained.unfinished = app.store.unfinished().await?;
+        drained.next = earlier(app.store.next_due().await?, app.queues.next_visible().await?);
+        let left = deadline.saturating_duration_since(Instant::now());
+        let Some(next) = drained.next else {
+            return Ok(drained);
+        };
+        if until(now, next) > left || left.is_zero() {
+            return Ok(drained);
+        }
+        tokio::time::sleep(until(now, next).clamp(Duration::from_millis(20), POLL).min(left)).await;
+        queue_due(app, Duration::ZERO).await?;
+    }
+}
+
+/// Takes messages of all queues in hand, as many as may be worked on at once.
+async fn fill(app: &App, in_hand: &mut JoinSet<bool>) -> Result<bool, StoreError> {
+    let most = app.config.concurrency.max(1);
+    let mut any = false;
+    for queue in Queue::ALL {
+        let busy = u32::try_from(in_hand.len()).unwrap_or(u32::MAX);
+        let free = most.saturating_sub(busy);
+        if free == 0 {
+            break;
+        }
+        let (visibility, now) = (app.config.visibility, app.clock.now());
+        for message in app.queues.receive(queue, free, visibility, now).await? {
+            any = true;
+            let app = app.clone();
+            in_hand.spawn(async move { handle(&app, message).await });
+        }
+    }
+    Ok(any)
+}
+
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
