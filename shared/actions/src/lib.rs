@@ -1,7 +1,42 @@
 //! What the steps of playbooks do to the outside world.
+//!
+//! A step is first prepared: its templates are rendered and everything that can be checked without the outside world
+//! is checked. What comes of it, an [`Action`], says exactly what will be done and holds no secrets, so it can be
+//! written into the run's journal. Then it is performed, against an [`Outside`] that names the HTTP client, the mailer,
+//! the connections and the source of secrets.
 #![warn(missing_docs)]
 
+mod action;
+pub mod address_guard;
+pub mod call;
+pub mod http_client;
+pub mod mailer;
+mod neutral;
+pub mod notify;
+mod outside;
+pub mod secrets;
+mod trust;
+
+pub use action::{Action, perform, prepare};
+pub use address_guard::AddressGuard;
+pub use http_client::{HttpClient, HttpRules};
+pub use mailer::Mailer;
+pub use outside::Outside;
+pub use secrets::Secrets;
+pub use trust::{InvalidCertificate, certificates};
+
 use std::time::Duration;
+
+/// One try at an action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// Names the step of the run: the same at every attempt, never that of another step. Targets deduplicate by it.
+    pub key: String,
+    /// Which attempt it is, from one.
+    pub number: u32,
+    /// When the attempt is given up.
+    pub timeout: Duration,
+}
 
 /// What an action that took effect reports.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,4 +70,25 @@ pub enum ActionError {
         /// What happened.
         reason: String,
     },
+}
+
+impl ActionError {
+    pub(crate) fn transient(reason: impl Into<String>) -> Self {
+        Self::Transient {
+            reason: reason.into(),
+            retry_after: None,
+        }
+    }
+
+    pub(crate) fn permanent(reason: impl Into<String>) -> Self {
+        Self::Permanent {
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn unknown(reason: impl Into<String>) -> Self {
+        Self::Unknown {
+            reason: reason.into(),
+        }
+    }
 }

@@ -1,0 +1,91 @@
+use crate::call::{http, http::Http, webhook, webhook::Webhook};
+use crate::notify::{email, email::Email, slack, slack::Slack, teams, teams::Teams};
+use crate::{ActionError, Attempt, Mailer, Outside, Performed};
+use quench_automations::templates::RenderError;
+use quench_automations::{OnUnknown, StepKind};
+use serde::Serialize;
+use serde_json::Value;
+
+/// What a step will do, rendered and checked; its JSON and `Debug` hold no secrets.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Sends mail.
+    Email(Email),
+    /// Posts to Slack.
+    Slack(Slack),
+    /// Posts to Teams.
+    Teams(Teams),
+    /// Posts signed data.
+    Webhook(Webhook),
+    /// Makes an HTTP request.
+    Http(Http),
+}
+
+impl Action {
+    /// Says whether doing it again under the same key leaves the world as doing it once.
+    #[must_use]
+    pub fn is_idempotent(&self, outside: &Outside) -> bool {
+        match self {
+            Self::Email(_) => matches!(outside.mailer, Mailer::Outbox(_)),
+            Self::Slack(_) | Self::Teams(_) => false,
+            // Receivers deduplicate by `webhook-id`, which is the same at every attempt.
+            Self::Webhook(_) => true,
+            Self::Http(http) => http.is_repeatable(),
+        }
+    }
+
+    /// What follows where the step does not say what shall follow on doubt.
+    #[must_use]
+    pub fn default_on_unknown(&self) -> OnUnknown {
+        match self {
+            Self::Http(http) if !http.is_repeatable() => OnUnknown::Fail,
+            _ => OnUnknown::Repeat,
+        }
+    }
+}
+
+/// Renders a step's templates and checks all that can be checked without the outside world.
+///
+/// None for the kinds that steer a run and do nothing outside.
+///
+/// # Errors
+/// Always [`ActionError::Permanent`].
+pub fn prepare(kind: &StepKind, context: &Value) -> Result<Option<Action>, ActionError> {
+    Ok(Some(match kind {
+        StepKind::Email(step) => Action::Email(email::prepare(step, context)?),
+        StepKind::Slack(step) => Action::Slack(slack::prepare(step, context)?),
+        StepKind::Teams(step) => Action::Teams(teams::prepare(step, context)?),
+        StepKind::Webhook(step) => Action::Webhook(webhook::prepare(step, context)?),
+        StepKind::Http(step) => Action::Http(http::prepare(step, context)?),
+        StepKind::If(_)
+        | StepKind::ForEach(_)
+        | StepKind::Set(_)
+        | StepKind::Wait(_)
+        | StepKind::Stop(_)
+        | StepKind::Playbook(_) => return Ok(None),
+    }))
+}
+
+/// Does it, once.
+///
+/// # Errors
+/// By what is known of the effect; see [`ActionError`].
+pub async fn perform(
+    action: &Action,
+    outside: &Outside,
+    attempt: &Attempt,
+) -> Result<Performed, ActionError> {
+    match action {
+        Action::Email(email) => email::perform(email, outside, attempt).await,
+        Action::Slack(slack) => slack::perform(slack, outside, attempt).await,
+        Action::Teams(teams) => teams::perform(teams, outside, attempt).await,
+        Action::Webhook(webhook) => webhook::perform(webhook, outside, attempt).await,
+        Action::Http(http) => http::perform(http, outside, attempt).await,
+    }
+}
+
+/// The error of a step's text, named as it is in the playbook.
+pub(crate) fn unrendered(part: &str) -> impl Fn(RenderError) -> ActionError {
+    move |error| ActionError::permanent(format!("`{part}`: {error}"))
+}

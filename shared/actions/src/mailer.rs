@@ -1,0 +1,136 @@
+//! Ways for mail to leave: a mail server, or a folder of `.eml` files.
+
+mod message;
+mod outbox;
+mod smtp;
+
+pub use outbox::Outbox;
+pub use smtp::{Smtp, SmtpSecurity, SmtpSettings};
+
+use crate::notify::email::Email;
+use crate::{ActionError, Attempt, InvalidCertificate, Performed, Secrets, neutral};
+use lettre::message::Mailbox;
+use rustls::pki_types::CertificateDer;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Sends mail; cheap to clone.
+#[derive(Debug, Clone)]
+pub enum Mailer {
+    /// Hands it to a mail server.
+    Smtp(Arc<Smtp>),
+    /// Writes it into a folder.
+    Outbox(Arc<Outbox>),
+}
+
+/// Who mail is from, and whom findings themselves may name as recipients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sender {
+    from: Mailbox,
+    finding_domains: Vec<String>,
+}
+
+/// Why a mailer cannot be set up.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidMailer {
+    /// The sender is no address.
+    #[error("sender `{0}` is no address; write for example `Quench <quench@example.com>`")]
+    From(String),
+    /// Plain text over a network.
+    #[error(
+        "mail server `{0}` is not this machine; without TLS only `localhost` or a loopback address will do"
+    )]
+    PlainNotLoopback(String),
+    /// The name of the server is not one.
+    #[error("mail server `{0}` is no host name")]
+    Host(String),
+    /// A password without a user, or the other way round.
+    #[error("user and password of the mail server go together; one of them is missing")]
+    HalfCredentials,
+    /// An authority to trust is of no use.
+    #[error(transparent)]
+    Authority(#[from] InvalidCertificate),
+}
+
+impl Sender {
+    /// Reads the sender, such as `Quench <quench@example.com>`.
+    ///
+    /// # Errors
+    /// What is no address.
+    pub fn new(from: &str) -> Result<Self, InvalidMailer> {
+        let invalid = || InvalidMailer::From(neutral::line(from, 80));
+        if !neutral::is_plain(from) {
+            return Err(invalid());
+        }
+        let from: Mailbox = from.parse().map_err(|_| invalid())?;
+        if crate::notify::email::address(&from.email.to_string()).is_err() {
+            return Err(invalid());
+        }
+        Ok(Self {
+            from,
+            finding_domains: Vec::new(),
+        })
+    }
+
+    /// Lets findings name recipients (a tag `owner`, say) in these domains; in no other they can.
+    #[must_use]
+    pub fn with_finding_domains(mut self, domains: impl IntoIterator<Item = String>) -> Self {
+        self.finding_domains = domains
+            .into_iter()
+            .map(|domain| domain.trim_start_matches('@').to_ascii_lowercase())
+            .collect();
+        self
+    }
+
+    fn domain(&self) -> &str {
+        self.from.email.domain()
+    }
+
+    fn check_recipients(&self, email: &Email) -> Result<(), ActionError> {
+        if !email.recipients_from_finding {
+            return Ok(());
+        }
+        for address in email.to.iter().chain(&email.cc) {
+            let domain = address.rsplit('@').next().unwrap_or_default();
+            let domain = domain.to_ascii_lowercase();
+            if !self.finding_domains.contains(&domain) {
+                return Err(ActionError::permanent(format!(
+                    "recipient `{address}` comes from the finding, and `{domain}` is not among the domains that findings may name recipients in"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Mailer {
+    /// Sets up a mail server; `authorities` are trusted besides the system's.
+    ///
+    /// # Errors
+    /// Settings that cannot be used or are not safe.
+    pub fn smtp(
+        settings: SmtpSettings,
+        sender: Sender,
+        authorities: &[CertificateDer<'static>],
+    ) -> Result<Self, InvalidMailer> {
+        Smtp::new(settings, sender, authorities).map(|smtp| Self::Smtp(Arc::new(smtp)))
+    }
+
+    /// Sets up a folder, which is made when the first mail is written.
+    #[must_use]
+    pub fn outbox(folder: PathBuf, sender: Sender) -> Self {
+        Self::Outbox(Arc::new(Outbox::new(folder, sender)))
+    }
+
+    pub(crate) async fn send(
+        &self,
+        email: &Email,
+        secrets: &Secrets,
+        attempt: &Attempt,
+    ) -> Result<Performed, ActionError> {
+        match self {
+            Self::Smtp(smtp) => smtp.send(email, secrets, attempt).await,
+            Self::Outbox(outbox) => outbox.send(email, attempt).await,
+        }
+    }
+}
