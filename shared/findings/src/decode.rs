@@ -3,7 +3,7 @@ use serde_json::Value;
 
 use crate::{
     Finding, aws, defender,
-    event::{Decoder, Event},
+    event::{Decoder, Event, is_sample_title},
     fields::{Fields, describe, join, member},
     ocsf,
     refusal::Refusal,
@@ -299,6 +299,7 @@ fn run(decoder: Decoder, event: &Event<'_>, decoded: &mut Decoded) {
         match decoding {
             Ok(mut finding) => {
                 finding.item = finding.item.or(item);
+                finding.sample |= is_sample(&finding, event);
                 decoded.findings.push(finding);
             }
             Err(refusal) => {
@@ -310,6 +311,18 @@ fn run(decoder: Decoder, event: &Event<'_>, decoded: &mut Decoded) {
             }
         }
     }
+}
+
+/// A sample says so at the start of its title or description; of a source that writes neither, in the id of its event.
+fn is_sample(finding: &Finding, event: &Event<'_>) -> bool {
+    [
+        Some(finding.title.as_str()),
+        finding.description.as_deref(),
+        event.id,
+    ]
+    .into_iter()
+    .flatten()
+    .any(is_sample_title)
 }
 
 fn custom_action(event: &Event<'_>) -> Option<CustomAction> {

@@ -82,7 +82,7 @@ fn decode(
         "TimeGeneratedUtc",
         "ReportedTimeUtc",
     ])?;
-    let steps = fields.texts("RemediationSteps")?;
+    let steps = remediation_steps(fields)?;
     if !steps.is_empty() {
         finding.remediation = Some(Remediation {
             text: Some(steps.join("\n")),
@@ -104,6 +104,17 @@ fn decode(
                 .is_some_and(|start| start.eq_ignore_ascii_case("THIS IS A SAMPLE ALERT"))
         });
     Ok(finding)
+}
+
+/// A list; or a text, which Log Analytics fills with a list written as JSON.
+fn remediation_steps(fields: &Fields<'_>) -> Result<Vec<String>, Refusal> {
+    let steps = fields.texts("RemediationSteps")?;
+    if let [text] = steps.as_slice()
+        && let Ok(steps) = serde_json::from_str::<Vec<String>>(text)
+    {
+        return Ok(steps);
+    }
+    Ok(steps.into_iter().map(str::to_owned).collect())
 }
 
 fn read_severity(fields: &Fields<'_>) -> Result<Severity, Refusal> {

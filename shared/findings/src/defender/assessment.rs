@@ -122,7 +122,8 @@ fn resources(properties: &Fields<'_>, id: &str) -> Result<Vec<Resource>, Refusal
             if let Some(name) = details.first_text(&["resourceName", "machineName"])? {
                 main.name = Some(name.to_owned());
             }
-            if main.resource_type.is_none() {
+            // A resource of another cloud is kept below a connector of Defender's own: no type to be read from its id.
+            if main.resource_type.is_none() || resource_id::azure_extended(id).is_some() {
                 main.resource_type = details.text("resourceType")?.map(str::to_owned);
             }
             resources.push(main);

@@ -73,8 +73,15 @@ pub(super) fn read(fields: &Fields<'_>, kind: Kind) -> Result<Option<Status>, Re
 }
 
 /// By id; by the word only where the id is absent, or leaves it to the word.
+///
+/// Version 1.0 named both `state`, and meant by `status` whether the event itself was a success.
 fn stage(fields: &Fields<'_>) -> Result<Option<Stage>, Refusal> {
-    match fields.integer("status_id")? {
+    let (id, name) = if fields.has("state_id") || fields.has("state") {
+        ("state_id", "state")
+    } else {
+        ("status_id", "status")
+    };
+    match fields.integer(id)? {
         Some(1) => Ok(Some(Stage::New)),
         Some(2) => Ok(Some(Stage::InProgress)),
         Some(3) => Ok(Some(Stage::Suppressed)),
@@ -82,17 +89,17 @@ fn stage(fields: &Fields<'_>) -> Result<Option<Stage>, Refusal> {
         Some(5) => Ok(Some(Stage::Archived)),
         Some(6) => Ok(Some(Stage::Deleted)),
         Some(0 | 99) => {
-            let word = fields.text("status")?.unwrap_or_default();
+            let word = fields.text(name)?.unwrap_or_default();
             let known = STAGES
                 .iter()
-                .find(|(name, _)| name.eq_ignore_ascii_case(word));
+                .find(|(known, _)| known.eq_ignore_ascii_case(word));
             Ok(known.and_then(|(_, stage)| *stage))
         }
         Some(other) => Err(fields.refuse(
-            "status_id",
+            id,
             format!("`{other}` is not known; expected 0 to 6, or 99"),
         )),
-        None => Ok(fields.word("status", STAGES)?.flatten()),
+        None => Ok(fields.word(name, STAGES)?.flatten()),
     }
 }
 
@@ -143,6 +150,12 @@ mod tests {
             Some(Status::Unhealthy)
         );
         assert_eq!(of(Kind::Alert, &json!({})), None);
+        let value = json!({"state_id": 2, "status_id": 1, "status": "Success"});
+        assert_eq!(
+            of(Kind::Alert, &value),
+            Some(Status::InProgress),
+            "version 1.0"
+        );
     }
 
     #[test]
