@@ -115,9 +115,7 @@ impl Rulebook {
         organization: Option<Organization>,
     ) -> Result<Self, Vec<InvalidAutomation>> {
         let mut automations: Vec<Automation> = automations.into_iter().collect();
-        automations.sort_by(|one, other| {
-            (one.order, &one.name).cmp(&(other.order, &other.name))
-        });
+        automations.sort_by(|one, other| (one.order, &one.name).cmp(&(other.order, &other.name)));
         let mut invalid = twice(&automations);
         let mut entries = Vec::with_capacity(automations.len());
         let mut rules: BTreeMap<Kind, (Vec<Rule>, Vec<usize>)> = BTreeMap::new();
@@ -345,11 +343,7 @@ impl Rulebook {
     }
 }
 
-fn transition_reason(
-    automation: &Automation,
-    finding: &Finding,
-    transition: Transition,
-) -> String {
+fn transition_reason(automation: &Automation, finding: &Finding, transition: Transition) -> String {
     if !automation.on.is_empty() {
         let on: Vec<&str> = automation.on.iter().map(|on| on.as_str()).collect();
         return format!(
@@ -397,4 +391,212 @@ fn twice(automations: &[Automation]) -> Vec<InvalidAutomation> {
         .filter(|(_, count)| *count > 1)
         .map(|(name, _)| InvalidAutomation::Twice(name.to_owned()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn automation(name: &str, fields: Value) -> Automation {
+        let mut automation =
+            json!({ "name": name, "trigger": "alert", "run": [{ "playbook": "p" }] });
+        for (name, value) in fields.as_object().unwrap() {
+            automation[name] = value.clone();
+        }
+        serde_json::from_value(automation).unwrap()
+    }
+
+    fn sql_threat() -> Finding {
+        serde_json::from_value(json!({
+            "id": "f-1", "kind": "alert", "source": "defender", "title": "Brute force on SQL server",
+            "severity": "high", "status": "new", "account": "111122223333", "scope": "aws:111122223333", "raw": {},
+        }))
+        .unwrap()
+    }
+
+    fn now() -> Timestamp {
+        "2026-11-22T12:00:00Z".parse().unwrap()
+    }
+
+    fn fired(automations: Vec<Automation>, finding: &Finding) -> Vec<String> {
+        Rulebook::compile(automations, None)
+            .unwrap()
+            .evaluate(finding, Transition::Created, now())
+            .iter()
+            .map(|found| found.automation.name.clone())
+            .collect()
+    }
+
+    fn condition(field: &str, operator: &str, value: &str) -> Value {
+        json!({ "field": field, "operator": operator, "value": value })
+    }
+
+    #[test]
+    fn those_that_match_come_by_order_and_then_by_name() {
+        let automations = vec![
+            automation("c", json!({})),
+            automation("b", json!({ "order": 7 })),
+            automation("a", json!({})),
+            automation("d", json!({ "order": -1 })),
+        ];
+        assert_eq!(fired(automations, &sql_threat()), ["d", "b", "a", "c"]);
+    }
+
+    #[test]
+    fn every_gate_can_keep_an_automation_from_firing() {
+        let automations = vec![
+            automation(
+                "conditions",
+                json!({ "when": [[condition("title", "contains", "disk")]] }),
+            ),
+            automation("disabled", json!({ "enabled": false })),
+            automation("elsewhere", json!({ "scope": ["azure:*"] })),
+            automation("excluded", json!({ "scope": ["!aws:1111*"] })),
+            automation("expired", json!({ "expires": "2026-11-22T12:00:00Z" })),
+            automation(
+                "fires",
+                json!({
+                    "expires": "2026-11-22T12:00:01Z", "scope": ["aws:111122223333"],
+                    "when": [[condition("title", "contains", "sql"), condition("severity", "at_least", "medium")]],
+                }),
+            ),
+            automation("kind", json!({ "trigger": "compliance" })),
+            automation("transition", json!({ "on": ["resolved"] })),
+        ];
+        assert_eq!(fired(automations.clone(), &sql_threat()), ["fires"]);
+        let mut part = sql_threat();
+        part.parent = Some("f-0".to_owned());
+        assert_eq!(fired(automations, &part), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_match_tells_which_conditions_held() {
+        let rulebook = Rulebook::compile(
+            [automation(
+                "a",
+                json!({ "when": [
+                [condition("title", "contains", "disk")],
+                [condition("title", "contains", "sql")],
+            ] }),
+            )],
+            None,
+        )
+        .unwrap();
+        let matches = rulebook.evaluate(&sql_threat(), Transition::Created, now());
+        let held: Vec<bool> = matches[0]
+            .explanation
+            .sets
+            .iter()
+            .map(|set| set.held)
+            .collect();
+        assert_eq!(held, [false, true]);
+    }
+
+    #[test]
+    fn the_explanation_says_of_each_gate_what_was_found() {
+        let rulebook = Rulebook::compile(
+            [
+                automation("quiet", json!({
+                    "enabled": false, "expires": "2026-01-01T00:00:00Z", "scope": ["aws:444455556666"], "on": ["changed"],
+                    "when": [[condition("title", "contains", "sql"), condition("severity", "equals", "low")]],
+                })),
+                automation("loud", json!({})),
+                automation("other", json!({ "trigger": "compliance" })),
+            ],
+            None,
+        )
+        .unwrap();
+        let verdicts = rulebook.explain_all(&sql_threat(), Transition::Created, now());
+        insta::assert_json_snapshot!(verdicts);
+        assert_eq!(
+            rulebook
+                .explain("quiet", &sql_threat(), Transition::Created, now())
+                .as_ref(),
+            verdicts
+                .iter()
+                .find(|verdict| verdict.automation == "quiet")
+        );
+        assert_eq!(
+            rulebook.explain("nobody", &sql_threat(), Transition::Created, now()),
+            None
+        );
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let faults = Rulebook::compile(
+            [
+                automation("a", json!({ "scope": ["asw:111122223333", "aws:12"] })),
+                automation(
+                    "b",
+                    json!({ "when": [[condition("severity", "at_least", "hgih")]] }),
+                ),
+                automation("c", json!({ "order": 1 })),
+                automation("c", json!({ "trigger": "compliance" })),
+            ],
+            None,
+        )
+        .unwrap_err();
+        let told: Vec<String> = faults.iter().map(InvalidAutomation::to_string).collect();
+        insta::assert_snapshot!(told.join("\n"));
+    }
+
+    fn automations() -> impl Strategy<Value = Vec<Automation>> {
+        let one = (
+            proptest::sample::select(vec!["alert", "recommendation", "compliance"]),
+            proptest::sample::select(vec![vec![], vec!["created"], vec!["changed", "resolved"]]),
+            proptest::sample::select(vec![
+                vec![],
+                vec!["aws:1111*"],
+                vec!["!aws:1111*"],
+                vec!["gcp:*"],
+            ]),
+            proptest::sample::select(vec!["sql", "disk", "brute"]),
+            any::<(bool, bool, bool)>(),
+            -2_i64..3,
+        );
+        proptest::collection::vec(one, 0..12).prop_map(|all| {
+            all.into_iter()
+                .enumerate()
+                .map(|(number, (trigger, on, scope, word, (enabled, expired, unconditional), order))| {
+                    let when = if unconditional {
+                        json!([])
+                    } else {
+                        json!([[condition("title", "contains", word)], [condition("status", "equals", "new")]])
+                    };
+                    automation(&format!("a{number}"), json!({
+                        "trigger": trigger, "on": on, "scope": scope, "enabled": enabled, "order": order, "when": when,
+                        "expires": if expired { json!("2026-01-01T00:00:00Z") } else { Value::Null },
+                    }))
+                })
+                .collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn an_automation_fires_exactly_if_its_explanation_says_so(
+            automations in automations(),
+            transition in proptest::sample::select(Transition::ALL),
+            status in proptest::sample::select(vec!["new", "resolved"]),
+        ) {
+            let mut finding = sql_threat();
+            finding.status = Some(serde_json::from_value(json!(status)).unwrap());
+            let rulebook = Rulebook::compile(automations, None).unwrap();
+            let fired: Vec<&str> = rulebook
+                .evaluate(&finding, transition, now())
+                .iter()
+                .map(|found| found.automation.name.as_str())
+                .collect();
+            let verdicts = rulebook.explain_all(&finding, transition, now());
+            let told: Vec<&str> = verdicts
+                .iter()
+                .filter(|verdict| verdict.fires)
+                .map(|verdict| verdict.automation.as_str())
+                .collect();
+            prop_assert_eq!(fired, told);
+        }
+    }
 }

@@ -36,9 +36,7 @@ mod tests {
         match pattern.split_first() {
             None => text.is_empty(),
             Some((b'*', rest)) => (0..=text.len()).any(|taken| fits_slowly(rest, &text[taken..])),
-            Some((letter, rest)) => {
-                text.first() == Some(letter) && fits_slowly(rest, &text[1..])
-            }
+            Some((letter, rest)) => text.first() == Some(letter) && fits_slowly(rest, &text[1..]),
         }
     }
 
@@ -51,9 +49,18 @@ mod tests {
 
     #[test]
     fn a_path_is_covered_by_whole_parts_only() {
-        assert!(covers("/subscriptions/1/resourcegroups/web", "/subscriptions/1/resourcegroups/web/providers/x"));
-        assert!(!covers("/subscriptions/1/resourcegroups/web", "/subscriptions/1/resourcegroups/web-2"));
-        assert!(!covers("/subscriptions/1/resourcegroups/web", "/subscriptions/1"));
+        assert!(covers(
+            "/subscriptions/1/resourcegroups/web",
+            "/subscriptions/1/resourcegroups/web/providers/x"
+        ));
+        assert!(!covers(
+            "/subscriptions/1/resourcegroups/web",
+            "/subscriptions/1/resourcegroups/web-2"
+        ));
+        assert!(!covers(
+            "/subscriptions/1/resourcegroups/web",
+            "/subscriptions/1"
+        ));
     }
 
     proptest! {

@@ -182,9 +182,7 @@ fn azure(rest: &str, mark: &str) -> Result<Target, ScopeFault> {
                 Some("name its subscriptions".to_owned()),
             ));
         }
-        ["", word, _, ..]
-            if nearest(word, ["subscriptions"]).is_some() =>
-        {
+        ["", word, _, ..] if nearest(word, ["subscriptions"]).is_some() => {
             return Err(fault(
                 format!("`{word}` is not known in the path of a subscription"),
                 Some("did you mean `/subscriptions/`?".to_owned()),

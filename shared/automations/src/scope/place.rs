@@ -57,7 +57,9 @@ fn of_scope(scope: &str) -> Option<Place> {
         "aws" => Some(Place::Aws(rest.to_owned())),
         "azure" => Some(Place::Azure(rest.trim_end_matches('/').to_lowercase())),
         "gcp" => Some(Place::Gcp(
-            rest.strip_prefix("projects/").unwrap_or(rest).to_lowercase(),
+            rest.strip_prefix("projects/")
+                .unwrap_or(rest)
+                .to_lowercase(),
         )),
         _ => None,
     }

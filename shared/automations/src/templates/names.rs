@@ -1,3 +1,4 @@
+use quench_findings::{Kind, Severity, Source, Status, Transition};
 use std::collections::BTreeSet;
 
 /// The names a template may use where it stands; those of the finding and of the run are always among them.
@@ -116,6 +117,52 @@ pub(super) fn finding() -> Shape {
     Shape::Fields(fields)
 }
 
+/// Whether a path of names leads to a plain field of the finding that may be null.
+pub(super) fn may_be_null(path: &str) -> bool {
+    const ALWAYS: [&str; 6] = ["id", "kind", "source", "title", "severity", "sample"];
+    let mut parts = path.split('.');
+    if parts.next() != Some("finding") {
+        return false;
+    }
+    let whole = finding();
+    let mut shape = &whole;
+    let mut depth = 0;
+    let mut last = "";
+    for part in parts {
+        match shape.field(part) {
+            Some(field) => shape = field,
+            None => return false,
+        }
+        depth += 1;
+        last = part;
+    }
+    *shape == Shape::Scalar && !(depth == 1 && ALWAYS.contains(&last))
+}
+
+/// What a path of names is called and the only words it can have, where there are such.
+pub(super) fn words(path: &str) -> Option<(&'static str, Vec<&'static str>)> {
+    Some(match path {
+        "finding.severity" => (
+            "severity",
+            Severity::ALL.iter().map(|one| one.as_str()).collect(),
+        ),
+        "finding.status" => (
+            "status",
+            Status::ALL.iter().map(|one| one.as_str()).collect(),
+        ),
+        "finding.kind" => ("kind", Kind::ALL.iter().map(|one| one.as_str()).collect()),
+        "finding.source" => (
+            "source",
+            Source::ALL.iter().map(|one| one.as_str()).collect(),
+        ),
+        "run.transition" => (
+            "transition",
+            Transition::ALL.iter().map(|one| one.as_str()).collect(),
+        ),
+        _ => return None,
+    })
+}
+
 impl Names {
     pub(super) fn roots(&self) -> Vec<(String, Shape)> {
         let mut roots = named(vec![
@@ -142,5 +189,67 @@ impl Names {
         }
         roots.extend(self.items.iter().map(|name| (name.clone(), Shape::Any)));
         roots
+    }
+}
+
+/// Every path of names that leads to something within the finding.
+#[cfg(test)]
+pub(super) fn paths() -> Vec<String> {
+    fn below(path: &str, shape: &Shape, paths: &mut Vec<String>) {
+        paths.push(path.to_owned());
+        if let Shape::Fields(fields) = shape {
+            for (name, field) in fields {
+                below(&format!("{path}.{name}"), field, paths);
+            }
+        }
+    }
+    let mut paths = Vec::new();
+    below("finding", &finding(), &mut paths);
+    paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Shape, finding};
+    use crate::templates::finding_context;
+    use serde_json::{Value, json};
+
+    fn same(shape: &Shape, value: &Value, at: &str) {
+        match (shape, value) {
+            (Shape::Fields(fields), Value::Object(object)) => {
+                let mut known: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+                let mut there: Vec<&str> = object.keys().map(String::as_str).collect();
+                known.sort_unstable();
+                there.sort_unstable();
+                assert_eq!(known, there, "{at}");
+                for (name, field) in fields {
+                    same(field, &object[name], &format!("{at}.{name}"));
+                }
+            }
+            (Shape::List(item), Value::Array(values)) => {
+                for value in values {
+                    same(item, value, &format!("{at}[]"));
+                }
+            }
+            (Shape::Scalar, plain) => assert!(!plain.is_array() && !plain.is_object(), "{at}"),
+            (Shape::Any, _) => {}
+            (shape, value) => panic!("{at}: {shape:?} is not the shape of {value}"),
+        }
+    }
+
+    #[test]
+    fn the_shape_that_is_checked_is_the_one_that_is_built() {
+        let bare = json!({ "id": "1", "kind": "alert", "source": "scc", "title": "t", "severity": "low", "raw": {} });
+        let mut full = bare.clone();
+        full["resources"] = json!([{ "id": "r", "name": "n", "tags": { "a": "b" } }]);
+        full["links"] = json!([{ "title": "t", "url": "https://example.com" }]);
+        full["remediation"] = json!({ "text": "do" });
+        for given in [bare, full] {
+            same(
+                &finding(),
+                &finding_context(&serde_json::from_value(given).unwrap()),
+                "finding",
+            );
+        }
     }
 }
