@@ -73,8 +73,8 @@ mod tests {
     fn automation(fields: Value) -> Automation {
         let mut automation =
             json!({ "name": "a", "trigger": "alert", "run": [{ "playbook": "p" }] });
-        for (name, value) in fields.as_object().unwrap() {
-            automation[name] = value.clone();
+        for (name, value) in serde_json::from_value::<serde_json::Map<_, _>>(fields).unwrap() {
+            automation[name.as_str()] = value;
         }
         serde_json::from_value(automation).unwrap()
     }

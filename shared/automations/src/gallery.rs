@@ -102,10 +102,18 @@ mod tests {
             assert!(!definitions.playbooks.is_empty(), "{}", file.path);
             for playbook in &definitions.playbooks {
                 let playbook = &playbook.definition;
-                assert!(!playbook.requires.permissions.is_empty(), "{}", playbook.name);
+                assert!(
+                    !playbook.requires.permissions.is_empty(),
+                    "{}",
+                    playbook.name
+                );
                 assert!(playbook.description.is_some(), "{}", playbook.name);
                 for name in playbook.requires.connections.keys() {
-                    assert!(playbook.parameters.contains_key(name), "{}: {name}", playbook.name);
+                    assert!(
+                        playbook.parameters.contains_key(name),
+                        "{}: {name}",
+                        playbook.name
+                    );
                 }
                 for (name, parameter) in &playbook.parameters {
                     assert!(parameter.description.is_some(), "{}: {name}", playbook.name);

@@ -45,7 +45,7 @@ pub struct Match<'a> {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum InvalidAutomation {
     /// One of its conditions is wrong.
-    #[error("automation: {0}")]
+    #[error("automation `{}`: {}", .0.rule, place(.0))]
     Condition(#[from] InvalidRule),
     /// One of its scope patterns is wrong.
     #[error("automation `{automation}`: {fault}{}", fault.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default())]
@@ -380,6 +380,20 @@ fn conditions_reason(explanation: Option<&Explanation>) -> String {
     }
 }
 
+/// Where in an automation a fault of its conditions is, and the fault.
+fn place(invalid: &InvalidRule) -> String {
+    match (invalid.set, invalid.condition) {
+        (Some(set), Some(condition)) => format!(
+            "condition {} of set {}: {}",
+            condition + 1,
+            set + 1,
+            invalid.fault
+        ),
+        (Some(set), None) => format!("condition set {}: {}", set + 1, invalid.fault),
+        _ => invalid.fault.to_string(),
+    }
+}
+
 /// The names that several automations have; those are in no particular order, as sorting was by order first.
 fn twice(automations: &[Automation]) -> Vec<InvalidAutomation> {
     let mut count: BTreeMap<&str, usize> = BTreeMap::new();
@@ -402,8 +416,8 @@ mod tests {
     fn automation(name: &str, fields: Value) -> Automation {
         let mut automation =
             json!({ "name": name, "trigger": "alert", "run": [{ "playbook": "p" }] });
-        for (name, value) in fields.as_object().unwrap() {
-            automation[name] = value.clone();
+        for (name, value) in serde_json::from_value::<serde_json::Map<_, _>>(fields).unwrap() {
+            automation[name.as_str()] = value;
         }
         serde_json::from_value(automation).unwrap()
     }

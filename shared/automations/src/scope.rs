@@ -83,8 +83,8 @@ mod tests {
         let mut finding = json!({
             "id": "f-1", "kind": "alert", "source": "guardduty", "title": "t", "severity": "low", "raw": {},
         });
-        for (name, value) in fields.as_object().unwrap() {
-            finding[name] = value.clone();
+        for (name, value) in serde_json::from_value::<serde_json::Map<_, _>>(fields).unwrap() {
+            finding[name.as_str()] = value;
         }
         serde_json::from_value(finding).unwrap()
     }

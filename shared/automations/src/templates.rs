@@ -170,8 +170,8 @@ mod tests {
             "id": "f-1", "kind": "alert", "source": "guardduty", "title": "Trojan <b>calls</b> home",
             "severity": "high", "raw": { "detail": { "count": 3 } },
         });
-        for (name, value) in fields.as_object().unwrap() {
-            finding[name] = value.clone();
+        for (name, value) in serde_json::from_value::<serde_json::Map<_, _>>(fields).unwrap() {
+            finding[name.as_str()] = value;
         }
         serde_json::from_value(finding).unwrap()
     }

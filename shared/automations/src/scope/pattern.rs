@@ -258,6 +258,12 @@ fn gcp(rest: &str, mark: &str) -> Result<Target, ScopeFault> {
             Some(help),
         ));
     }
+    if project.is_empty() {
+        return Err(fault(
+            format!("scope `gcp:{rest}` names no project"),
+            Some(FORMS.to_owned()),
+        ));
+    }
     if !is_project(project) {
         return Err(fault(
             format!("`{project}` is not the name of a project"),

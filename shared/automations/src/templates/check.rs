@@ -12,6 +12,8 @@ const STATEMENTS: [&str; 11] = [
     "if", "elif", "else", "endif", "for", "endfor", "set", "with", "endwith", "do", "raw",
 ];
 
+const CLOSING: [&str; 5] = ["elif", "else", "endif", "endfor", "endwith"];
+
 /// What is wrong with a template, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -121,7 +123,15 @@ fn syntax_fault(source: &str, error: &Error) -> TemplateFault {
     let detail = error
         .detail()
         .map_or_else(|| error.kind().to_string(), str::to_owned);
-    let (message, help) = if let Some(word) = detail.strip_prefix("unknown statement ") {
+    let (message, help) = if let Some(word) = detail
+        .strip_prefix("unknown statement ")
+        .filter(|word| CLOSING.contains(word))
+    {
+        (
+            format!("`{word}` belongs to no block"),
+            "remove it, or look for the block that it should end".to_owned(),
+        )
+    } else if let Some(word) = detail.strip_prefix("unknown statement ") {
         (
             format!("statement `{word}` is not known"),
             nearest(word, STATEMENTS).map_or_else(

@@ -1,4 +1,8 @@
 //! Filters and tests that the template language of Quench has beyond minijinja's.
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "minijinja hands keyword arguments over by value only"
+)]
 
 use super::OUTPUT_LIMIT;
 use jiff::Timestamp;

@@ -52,18 +52,6 @@ impl<'s> Walk<'s> {
         self.fault(offset, len, message, help);
     }
 
-    /// What stands in the template at `span`, if it is short enough to be quoted.
-    fn excerpt(&self, span: Span) -> String {
-        let start = floor(self.source, span.start_offset as usize);
-        let end = floor(self.source, span.end_offset as usize).max(start);
-        let text = self.source[start..end].trim();
-        if text.is_empty() || text.len() > 60 {
-            "the value".to_owned()
-        } else {
-            text.to_owned()
-        }
-    }
-
     fn declare(&mut self, name: &str, shape: Shape) {
         let scope = self
             .scopes
@@ -357,47 +345,42 @@ impl<'s> Walk<'s> {
 
     fn attribute(&mut self, base: &Shape, of: &Expr<'s>, name: &str, span: Span) -> Shape {
         let after = of.span().end_offset as usize;
-        let owner = || dotted(of).unwrap_or_else(|| self.excerpt(of.span()));
-        match base {
-            Shape::Any => Shape::Any,
+        let path = dotted(of);
+        let quoted = path
+            .as_ref()
+            .map_or_else(|| "the value".to_owned(), |path| format!("`{path}`"));
+        let (message, help) = match base {
+            Shape::Any => return Shape::Any,
             Shape::Fields(_) => {
                 if let Some(shape) = base.field(name) {
                     return shape.clone();
                 }
-                let owner = owner();
                 let fields = base.field_names();
-                let help = match (owner.as_str(), name) {
-                    ("finding", "raw" | "defender") => Some(format!("write `{name}`")),
+                let prefix = path
+                    .as_ref()
+                    .map_or_else(String::new, |path| format!("{path}."));
+                let help = match (path.as_deref(), name) {
+                    (Some("finding"), "raw" | "defender") => Some(format!("write `{name}`")),
                     _ => nearest(name, fields.iter().copied())
-                        .map(|near| format!("did you mean `{owner}.{near}`?"))
-                        .or_else(|| listed(&owner, &fields)),
+                        .map(|near| format!("did you mean `{prefix}{near}`?"))
+                        .or_else(|| listed(&quoted, &fields)),
                 };
-                self.fault_at_word(
-                    name,
-                    span,
-                    after,
-                    format!("`{owner}` has no `{name}`"),
-                    help,
-                );
-                Shape::Any
+                (format!("{quoted} has no `{name}`"), help)
             }
-            Shape::Scalar | Shape::List(_) => {
-                let owner = owner();
-                let (message, help) = if let Shape::List(_) = base {
-                    (
-                        format!("`{owner}` is a list and has no `{name}`"),
-                        Some(format!("write `({owner} | first).{name}`, or loop over it")),
-                    )
-                } else {
-                    (
-                        format!("`{owner}` is a plain value and has no `{name}`"),
-                        None,
-                    )
-                };
-                self.fault_at_word(name, span, after, message, help);
-                Shape::Any
-            }
-        }
+            Shape::List(_) => (
+                format!("{quoted} is a list and has no `{name}`"),
+                Some(match &path {
+                    Some(path) => format!("write `({path} | first).{name}`, or loop over it"),
+                    None => "take its `first`, or loop over it".to_owned(),
+                }),
+            ),
+            Shape::Scalar => (
+                format!("{quoted} is a plain value and has no `{name}`"),
+                None,
+            ),
+        };
+        self.fault_at_word(name, span, after, message, help);
+        Shape::Any
     }
 
     fn call(&mut self, call: &Call<'s>, span: Span) -> Shape {
@@ -590,7 +573,7 @@ fn suggestion(name: &str, list: &[&str]) -> Option<String> {
 }
 
 fn listed(owner: &str, fields: &[&str]) -> Option<String> {
-    (!fields.is_empty() && fields.len() <= 12).then(|| format!("`{owner}` has {}", quoted(fields)))
+    (!fields.is_empty() && fields.len() <= 12).then(|| format!("{owner} has {}", quoted(fields)))
 }
 
 fn quoted(words: &[&str]) -> String {
