@@ -1,9 +1,307 @@
+//! Executes runs: claims one, does what its playbook says, and journals every step before and after its effect.
+
 mod decide;
+mod hold;
+mod perform;
 mod progress;
+mod redact;
 mod retry;
 mod scope;
 mod script;
 #[cfg(test)]
+mod tests;
+#[cfg(test)]
 mod trial;
 mod verdict;
 mod walk;
+
+use crate::app::App;
+use crate::catalog::CatalogError;
+use crate::run::{Entry, Event, Run, RunState};
+use crate::store::{Claim, StoreError};
+use hold::Hold;
+use jiff::Timestamp;
+use perform::Prepared;
+use quench_automations::Playbook;
+use redact::Redaction;
+use script::Script;
+use std::collections::BTreeMap;
+use walk::{Next, Task, Walker};
+
+/// What came of working on a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is over, by this worker or before.
+    Finished(RunState),
+    /// It goes on at a set time.
+    Waiting {
+        /// When.
+        until: Timestamp,
+    },
+    /// Another worker holds it.
+    Busy {
+        /// When that worker's lease ends, unless it is extended.
+        until: Timestamp,
+    },
+    /// There is no such run.
+    Missing,
+}
+
+/// Why work on a run was broken off; what was done of it is in its journal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// Another worker took the run over; this one wrote nothing since.
+    #[error("run `{run}` was taken over by another worker")]
+    LeaseLost {
+        /// Id of the run.
+        run: String,
+    },
+    /// The store does not work.
+    #[error(transparent)]
+    Store(StoreError),
+    /// What is in force cannot be used.
+    #[error(transparent)]
+    Catalog(CatalogError),
+}
+
+impl EngineError {
+    /// Whether the run may be taken up again later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::LeaseLost { .. } => true,
+            Self::Store(error) => error.is_transient(),
+            Self::Catalog(error) => error.is_transient(),
+        }
+    }
+}
+
+impl From<StoreError> for EngineError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::LeaseLost { run } => Self::LeaseLost { run },
+            error => Self::Store(error),
+        }
+    }
+}
+
+impl From<CatalogError> for EngineError {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::Store(error) => error.into(),
+            error => Self::Catalog(error),
+        }
+    }
+}
+
+/// Works on a run until it is over or has to wait.
+///
+/// It may be called at any time, by any number of workers, again and again: whoever holds the run goes on where its
+/// journal ends.
+///
+/// # Errors
+/// The run was taken over by another worker meanwhile, or the store fails.
+pub async fn execute(app: &App, run_id: &str) -> Result<Outcome, EngineError> {
+    let (now, lease) = (app.clock.now(), app.config.lease);
+    let claim = app.store.claim_run(run_id, &app.worker, now, lease).await?;
+    let (hold, run, journal) = match claim {
+        Claim::Held {
+            lease,
+            run,
+            journal,
+        } => (Hold::new(app, lease), run, journal),
+        Claim::Busy { until } => return Ok(Outcome::Busy { until }),
+        Claim::Waiting { until } => return Ok(Outcome::Waiting { until }),
+        Claim::Finished(run) => return Ok(Outcome::Finished(run.state)),
+        Claim::Missing => return Ok(Outcome::Missing),
+    };
+    let resumed = !journal.is_empty();
+    tracing::debug!(
+        run.id = run.id,
+        run.playbook = run.playbook,
+        resumed,
+        "working on a run"
+    );
+    let playbooks = pinned(app, &run).await?;
+    let script = match Script::compile(&run, playbooks) {
+        Ok(script) => script,
+        Err(invalid) => {
+            let reason = invalid.to_string();
+            return settle(hold, &run, RunState::Failed { reason }).await;
+        }
+    };
+    let worker = Worker {
+        hold,
+        run: &run,
+        redaction: Redaction::of(&app.outside().await?).await,
+        app,
+    };
+    worker.work(&script, &journal).await
+}
+
+async fn pinned(app: &App, run: &Run) -> Result<BTreeMap<String, Playbook>, StoreError> {
+    let mut playbooks = BTreeMap::new();
+    for (name, version) in &run.versions {
+        if let Some(playbook) = app.store.playbook_version(name, version).await? {
+            playbooks.insert(name.clone(), playbook);
+        }
+    }
+    Ok(playbooks)
+}
+
+/// One that holds a run.
+struct Worker<'a> {
+    app: &'a App,
+    hold: Hold<'a>,
+    run: &'a Run,
+    redaction: Redaction,
+}
+
+impl Worker<'_> {
+    async fn work(mut self, script: &Script, journal: &[Entry]) -> Result<Outcome, EngineError> {
+        let url = self.app.config.url.as_ref();
+        let url = url.and_then(|url| url.join(&format!("runs/{}", self.run.id)).ok());
+        let url = url.as_ref().map(|url| url.as_str());
+        let mut walker = Walker::new(script, self.run, journal, url);
+        loop {
+            self.hold.refresh().await?;
+            match walker.next(self.app.clock.now()) {
+                Next::Record(entry) => self.write(&mut walker, entry).await?,
+                Next::Attempt(task) => self.attempt(&mut walker, task).await?,
+                Next::Doubt {
+                    task,
+                    reason,
+                    journalled,
+                } => {
+                    self.decide(&mut walker, task, reason, journalled).await?;
+                }
+                Next::Wait { until, reason } => {
+                    let state = RunState::Waiting {
+                        until,
+                        reason: self.redaction.text(&reason),
+                    };
+                    self.hold.settle(&state).await?;
+                    return Ok(Outcome::Waiting { until });
+                }
+                Next::End(state) => return settle(self.hold, self.run, state).await,
+            }
+        }
+    }
+
+    /// Makes one attempt at a step, with a line in the journal before and one after.
+    async fn attempt(
+        &mut self,
+        walker: &mut Walker<'_>,
+        mut task: Task<'_>,
+    ) -> Result<(), EngineError> {
+        let outside = self.app.outside().await?;
+        let prepared = match Prepared::new(&task, walker.context()) {
+            Ok(prepared) => prepared,
+            Err(reason) => return self.tell(walker, &task, Event::Failed { reason }).await,
+        };
+        let Prepared { action, content } = prepared;
+        task.since.get_or_insert(self.app.clock.now());
+        self.tell(walker, &task, Event::Started { content }).await?;
+        let idempotent = action.is_idempotent(&outside);
+        let begun = std::time::Instant::now();
+        let performing = perform::perform(action, outside, perform::attempt(&self.run.id, &task));
+        let ending = self.hold.during(performing).await?;
+        let now = self.app.clock.now();
+        if ending == verdict::Ending::Panicked {
+            tracing::error!(
+                run.id = self.run.id,
+                step.path = task.path,
+                "an action broke down"
+            );
+        }
+        let event = verdict::of_attempt(
+            &self.run.id,
+            &task,
+            ending,
+            idempotent,
+            begun.elapsed(),
+            now,
+        );
+        self.tell(walker, &task, event).await
+    }
+
+    /// Decides what follows an attempt that may or may not have taken effect.
+    async fn decide(
+        &mut self,
+        walker: &mut Walker<'_>,
+        task: Task<'_>,
+        reason: String,
+        journalled: bool,
+    ) -> Result<(), EngineError> {
+        let outside = self.app.outside().await?;
+        let event = match Prepared::new(&task, walker.context()) {
+            Err(fault) => Event::Failed {
+                reason: format!("{reason}, and it cannot be repeated: {fault}"),
+            },
+            Ok(Prepared { action, .. }) => {
+                let (run, now) = (&self.run.id, self.app.clock.now());
+                let idempotent = action.is_idempotent(&outside);
+                if journalled {
+                    let fallback = action.default_on_unknown();
+                    verdict::after_doubt(run, &task, reason, idempotent, fallback, now)
+                } else {
+                    verdict::of_doubt(run, &task, reason, idempotent, now)
+                }
+            }
+        };
+        self.tell(walker, &task, event).await
+    }
+
+    async fn tell(
+        &mut self,
+        walker: &mut Walker<'_>,
+        task: &Task<'_>,
+        event: Event,
+    ) -> Result<(), EngineError> {
+        let entry = Entry {
+            path: task.path.clone(),
+            attempt: task.attempt,
+            at: self.app.clock.now(),
+            event,
+        };
+        self.write(walker, entry).await
+    }
+
+    async fn write(&mut self, walker: &mut Walker<'_>, entry: Entry) -> Result<(), EngineError> {
+        let entry = self.redaction.entry(entry);
+        self.hold.append(&entry).await?;
+        log(&self.run.id, &entry);
+        walker.record(&entry);
+        Ok(())
+    }
+}
+
+async fn settle(hold: Hold<'_>, run: &Run, state: RunState) -> Result<Outcome, EngineError> {
+    hold.settle(&state).await?;
+    let (id, playbook) = (&run.id, &run.playbook);
+    match &state {
+        RunState::Failed { reason } => {
+            tracing::warn!(run.id = id, run.playbook = playbook, reason, "run failed");
+        }
+        _ => tracing::info!(run.id = id, run.playbook = playbook, "run finished"),
+    }
+    Ok(Outcome::Finished(state))
+}
+
+fn log(run: &str, entry: &Entry) {
+    let (path, attempt) = (&entry.path, entry.attempt);
+    match &entry.event {
+        Event::Retrying { reason, due } => {
+            tracing::info!(run.id = run, step.path = path, step.attempt = attempt, reason, due = %due, "step is tried again");
+        }
+        Event::Unknown { reason } => {
+            tracing::warn!(
+                run.id = run,
+                step.path = path,
+                step.attempt = attempt,
+                reason,
+                "step ended in doubt"
+            );
+        }
+        _ => {}
+    }
+}

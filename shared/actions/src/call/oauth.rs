@@ -150,6 +150,11 @@ impl Client<'_> {
         let url = Url::parse(self.token_url).map_err(|error| {
             ActionError::permanent(format!("address of the token server is not valid: {error}"))
         })?;
+        let request = self.request(url, secret, proof);
+        http.send(request, limit).await.map_err(about_token)
+    }
+
+    fn request(&self, url: Url, secret: &SecretString, proof: Proof) -> Request {
         let mut form = Serializer::new(String::new());
         form.append_pair("grant_type", "client_credentials");
         if !self.scopes.is_empty() {
@@ -174,14 +179,13 @@ impl Client<'_> {
                 form.append_pair("client_secret", secret.expose_secret());
             }
         }
-        let request = Request {
+        Request {
             method: Method::POST,
             url,
             headers,
             body: Some(Bytes::from(form.finish())),
             repeatable: true,
-        };
-        http.send(request, limit).await.map_err(about_token)
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 use crate::run::Run;
-use quench_automations::{Playbook, Step, StepKind};
+use crate::store::sqlite::called;
+use quench_automations::Playbook;
 use std::collections::BTreeMap;
 
 /// How many playbooks may be under way inside one another, the outermost included.
@@ -61,8 +62,8 @@ impl Script {
                 });
             }
         };
-        for called in calls(&playbook.steps) {
-            chain.push(called);
+        for name in called(&playbook.steps) {
+            chain.push(name);
             self.check(run, chain)?;
             chain.pop();
         }
@@ -79,28 +80,5 @@ impl Script {
         self.playbooks
             .get(name)
             .expect("compiling found every playbook that is called")
-    }
-}
-
-/// Names of the playbooks that these steps call, each once.
-pub(crate) fn calls(steps: &[Step]) -> Vec<&str> {
-    let mut names = Vec::new();
-    collect(steps, &mut names);
-    names.sort_unstable();
-    names.dedup();
-    names
-}
-
-fn collect<'a>(steps: &'a [Step], names: &mut Vec<&'a str>) {
-    for step in steps {
-        match &step.kind {
-            StepKind::Playbook(call) => names.push(&call.playbook),
-            StepKind::If(choice) => {
-                collect(&choice.then, names);
-                collect(&choice.otherwise, names);
-            }
-            StepKind::ForEach(each) => collect(&each.steps, names),
-            _ => {}
-        }
     }
 }

@@ -1,0 +1,111 @@
+use super::verdict::Ending;
+use super::walk::Task;
+use quench_actions::{Action, Attempt, Outside};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
+/// An action that keeps its own limit can say how it ended, so it gets this much longer before it is cut off.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// An action ready to be performed.
+pub(crate) struct Prepared {
+    pub(crate) action: Action,
+    /// What the journal says will be done.
+    pub(crate) content: Value,
+}
+
+impl Prepared {
+    pub(crate) fn new(task: &Task<'_>, context: &Value) -> Result<Self, String> {
+        let action = quench_actions::prepare(&task.step.kind, context)
+            .map_err(|error| error.to_string())?
+            .ok_or_else(|| "it is of a kind that acts on nothing".to_owned())?;
+        let content = serde_json::to_value(&action)
+            .map_err(|error| format!("what it does cannot be written down: {error}"))?;
+        Ok(Self { action, content })
+    }
+}
+
+/// The limits and the name of an attempt.
+pub(crate) fn attempt(run: &str, task: &Task<'_>) -> Attempt {
+    Attempt {
+        key: key(run, &task.path),
+        number: task.attempt,
+        timeout: task
+            .step
+            .timeout
+            .unwrap_or(DEFAULT_TIMEOUT)
+            .min(LONGEST_TIMEOUT),
+    }
+}
+
+/// Names a step of a run to targets that deduplicate: 32 hexadecimal digits, the same for every attempt.
+fn key(run: &str, path: &str) -> String {
+    let mut hash = Sha256::new();
+    hash.update(run);
+    hash.update([0]);
+    hash.update(path);
+    hash.finalize()[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Performs an action in a task of its own, so that one that breaks down takes nothing with it; dropping this aborts it.
+pub(crate) async fn perform(action: Action, outside: Outside, attempt: Attempt) -> Ending {
+    let limit = attempt.timeout;
+    guarded(limit, async move {
+        quench_actions::perform(&action, &outside, &attempt).await
+    })
+    .await
+}
+
+async fn guarded(
+    limit: Duration,
+    work: impl Future<Output = Result<quench_actions::Performed, quench_actions::ActionError>>
+    + Send
+    + 'static,
+) -> Ending {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(work);
+    match tokio::time::timeout(limit + GRACE, tasks.join_next()).await {
+        Err(_) => Ending::TimedOut(limit),
+        Ok(Some(Ok(told))) => Ending::Told(told),
+        Ok(Some(Err(_)) | None) => Ending::Panicked,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_tell_steps_and_runs_apart_and_stay_the_same() {
+        assert_eq!(key("run", "mail"), key("run", "mail"));
+        assert_eq!(key("run", "mail").len(), 32);
+        assert_ne!(key("run", "mail"), key("run", "each[0]/mail"));
+        assert_ne!(key("run1", "mail"), key("run", "1mail"));
+    }
+
+    #[tokio::test]
+    async fn a_panic_stays_in_its_own_task() {
+        let ending = guarded(Duration::from_secs(1), async { panic!("broken") }).await;
+        assert_eq!(ending, Ending::Panicked);
+    }
+
+    #[tokio::test]
+    async fn what_takes_too_long_is_cut_off() {
+        let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+        let endless = async move {
+            let _held = sender;
+            std::future::pending().await
+        };
+        let ending = guarded(Duration::from_millis(10), endless).await;
+        assert_eq!(ending, Ending::TimedOut(Duration::from_millis(10)));
+        assert!(receiver.await.is_err(), "the task was dropped");
+    }
+}

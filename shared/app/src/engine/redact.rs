@@ -1,0 +1,131 @@
+use crate::run::{Entry, Event};
+use quench_actions::Outside;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+const REDACTED: &str = "[redacted]";
+
+/// Shorter secrets are left alone, as they would take ordinary words with them.
+const SHORTEST: usize = 6;
+
+/// Knows the secrets of all connections and takes them out of what is written down.
+///
+/// Actions leave secrets out of what they report; this is for what a target sends back.
+#[derive(Debug, Default)]
+pub(crate) struct Redaction {
+    secrets: Vec<SecretString>,
+}
+
+impl Redaction {
+    pub(crate) async fn of(outside: &Outside) -> Self {
+        let mut references = Vec::new();
+        for connection in outside.connections.values() {
+            if let Ok(connection) = serde_json::to_value(connection) {
+                collect(&connection, &mut references);
+            }
+        }
+        references.sort_unstable();
+        references.dedup();
+        let mut secrets = Vec::new();
+        for reference in references {
+            // One that leads nowhere fails the steps that need it, with its name.
+            if let Ok(secret) = outside.secrets.resolve(&reference).await {
+                secrets.push(secret);
+            }
+        }
+        Self::new(secrets)
+    }
+
+    fn new(mut secrets: Vec<SecretString>) -> Self {
+        secrets.retain(|secret| secret.expose_secret().len() >= SHORTEST);
+        // A secret that holds another goes first, lest its rest stays.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose_secret().len()));
+        Self { secrets }
+    }
+
+    pub(crate) fn text(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for secret in &self.secrets {
+            if text.contains(secret.expose_secret()) {
+                text = text.replace(secret.expose_secret(), REDACTED);
+            }
+        }
+        text
+    }
+
+    fn value(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => *text = self.text(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.value(item)),
+            Value::Object(fields) => {
+                for (_, field) in fields.iter_mut() {
+                    self.value(field);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    /// An entry as it may be written.
+    pub(crate) fn entry(&self, mut entry: Entry) -> Entry {
+        if self.secrets.is_empty() {
+            return entry;
+        }
+        match &mut entry.event {
+            Event::Started { content } => self.value(content),
+            Event::Succeeded {
+                summary, output, ..
+            } => {
+                *summary = self.text(summary);
+                self.value(output);
+            }
+            Event::Retrying { reason, .. }
+            | Event::Failed { reason }
+            | Event::Unknown { reason } => {
+                *reason = self.text(reason);
+            }
+            Event::Waiting { .. } | Event::Reopened => {}
+        }
+        entry
+    }
+}
+
+fn collect(value: &Value, references: &mut Vec<String>) {
+    match value {
+        Value::String(text) if text.starts_with("secret://") => references.push(text.clone()),
+        Value::Array(items) => items.iter().for_each(|item| collect(item, references)),
+        Value::Object(fields) => fields.values().for_each(|field| collect(field, references)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn secrets_go_out_of_all_texts_the_longer_one_first() {
+        let secrets = ["hunter2", "hunter2-and-more", "ab"].map(SecretString::from);
+        let redaction = Redaction::new(secrets.into());
+        let entry = redaction.entry(Entry {
+            path: "call".to_owned(),
+            attempt: 1,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            event: Event::Succeeded {
+                summary: "hunter2 about".to_owned(),
+                output: json!({"body": {"echo": ["x hunter2-and-more y", 7]}}),
+                took: std::time::Duration::ZERO,
+            },
+        });
+        let Event::Succeeded {
+            summary, output, ..
+        } = entry.event
+        else {
+            panic!("the kind of event stays")
+        };
+        assert_eq!(summary, "[redacted] about");
+        assert_eq!(output, json!({"body": {"echo": ["x [redacted] y", 7]}}));
+        assert!(!format!("{redaction:?}").contains("hunter2"));
+    }
+}

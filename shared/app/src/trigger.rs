@@ -1,0 +1,386 @@
+//! Runs that somebody starts by hand, and failed runs set going again.
+
+use crate::app::App;
+use crate::catalog::CatalogError;
+use crate::intake::enqueue;
+use crate::run::{Run, RunState, StartedBy};
+use crate::store::{FindingFilter, Page, RunStage, StoreError};
+use quench_automations::{ParameterFault, Verdict, nearest};
+use quench_findings::Kind;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+/// A run that somebody started by hand.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Triggered {
+    /// The run, queued.
+    pub run: Run,
+    /// The automations that the finding fires as it stands, and why; none of them had a part in this run.
+    pub automations: Vec<Verdict>,
+}
+
+/// Why nothing was started.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum TriggerError {
+    /// No playbook has that name.
+    #[error("there is no playbook `{name}`{}", meant(.near.as_deref()))]
+    UnknownPlaybook {
+        /// The name given.
+        name: String,
+        /// The name that was probably meant.
+        near: Option<String>,
+    },
+    /// No finding has that id.
+    #[error("there is no finding `{id}`{}", meant(.near.as_deref()))]
+    UnknownFinding {
+        /// The id given.
+        id: String,
+        /// The id that was probably meant.
+        near: Option<String>,
+    },
+    /// The playbook cannot work on findings of that kind.
+    #[error("playbook `{playbook}` works on {}, not on {}: finding `{finding}` is one of those", kinds(.supported), plural(*.kind))]
+    Unfit {
+        /// Name of the playbook.
+        playbook: String,
+        /// Kinds that it works on.
+        supported: Vec<Kind>,
+        /// Id of the finding.
+        finding: String,
+        /// Kind of the finding.
+        kind: Kind,
+    },
+    /// The values given do not fit the playbook's parameters.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Parameters(Vec<ParameterFault>),
+    /// No run has that id.
+    #[error("there is no run `{0}`")]
+    UnknownRun(String),
+    /// Only failed runs are set going again.
+    #[error("run `{id}` is {}, not failed; only a failed run can be retried", .stage.name())]
+    NotFailed {
+        /// Id of the run.
+        id: String,
+        /// Where it stands.
+        stage: RunStage,
+    },
+    /// The machine gives no randomness, which ids are made of.
+    #[error("no random number can be had from this machine: {0}")]
+    Random(String),
+    /// What is in force cannot be used.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The store fails.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl TriggerError {
+    /// Whether the same call may succeed later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Catalog(error) => error.is_transient(),
+            Self::Store(error) => error.is_transient(),
+            _ => false,
+        }
+    }
+}
+
+fn meant(near: Option<&str>) -> String {
+    near.map(|near| format!("; did you mean `{near}`?"))
+        .unwrap_or_default()
+}
+
+fn plural(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Alert => "alerts",
+        Kind::Recommendation => "recommendations",
+        Kind::Compliance => "compliance findings",
+    }
+}
+
+fn kinds(supported: &[Kind]) -> String {
+    let kinds: Vec<_> = supported.iter().map(|kind| plural(*kind)).collect();
+    kinds.join(" and ")
+}
+
+/// Starts a playbook for a stored finding; every call makes a run of its own.
+///
+/// `with` are values of the playbook's parameters, `by` is who asks, as far as is known.
+///
+/// # Errors
+/// Playbook or finding are not there, do not fit each other, the values do not fit, or the store fails.
+pub async fn trigger(
+    app: &App,
+    playbook: &str,
+    finding: &str,
+    with: &Map<String, Value>,
+    by: &str,
+) -> Result<Triggered, TriggerError> {
+    let catalog = app.catalog().await?;
+    let Some(stored) = catalog.playbooks.get(playbook) else {
+        let names = catalog.playbooks.keys().map(String::as_str);
+        return Err(TriggerError::UnknownPlaybook {
+            name: playbook.to_owned(),
+            near: nearest(playbook, names).map(str::to_owned),
+        });
+    };
+    let Some(record) = app.store.finding(finding).await? else {
+        return Err(TriggerError::UnknownFinding {
+            id: finding.to_owned(),
+            near: only_one_like(app, finding).await?,
+        });
+    };
+    let definition = &stored.definition;
+    if !definition.triggers.contains(&record.finding.kind) {
+        return Err(TriggerError::Unfit {
+            playbook: playbook.to_owned(),
+            supported: definition.triggers.clone(),
+            finding: record.finding.id,
+            kind: record.finding.kind,
+        });
+    }
+    definition.bind(with).map_err(TriggerError::Parameters)?;
+    let now = app.clock.now();
+    let verdicts = catalog
+        .rulebook()?
+        .explain_all(&record.finding, record.transition, now);
+    let run = Run {
+        id: run_id(playbook, finding)?,
+        finding: record.finding,
+        transition: record.transition,
+        started_by: StartedBy::Manual { by: by.to_owned() },
+        playbook: playbook.to_owned(),
+        versions: catalog.versions(playbook)?,
+        with: with.clone(),
+        mode: None,
+        state: RunState::Queued,
+        created: now,
+        updated: now,
+    };
+    app.store.create_run(&run).await?;
+    enqueue(app, &run.id, now).await?;
+    tracing::info!(
+        run.id = run.id,
+        run.playbook = playbook,
+        finding.id = finding,
+        "run started by hand"
+    );
+    Ok(Triggered {
+        run,
+        automations: verdicts
+            .into_iter()
+            .filter(|verdict| verdict.fires)
+            .collect(),
+    })
+}
+
+/// Sets a failed run going again: it goes on at the step that failed, with a fresh series of attempts.
+///
+/// # Errors
+/// There is no such run, it has not failed, or the store fails.
+pub async fn retry(app: &App, run: &str) -> Result<Run, TriggerError> {
+    let now = app.clock.now();
+    if let Some(requeued) = app.store.requeue_run(run, now).await? {
+        enqueue(app, run, now).await?;
+        tracing::info!(
+            run.id = run,
+            run.playbook = requeued.playbook,
+            "failed run set going again"
+        );
+        return Ok(requeued);
+    }
+    match app.store.run(run).await? {
+        Some(found) => Err(TriggerError::NotFailed {
+            id: found.id,
+            stage: RunStage::of(&found.state),
+        }),
+        None => Err(TriggerError::UnknownRun(run.to_owned())),
+    }
+}
+
+/// The id of the one finding that has this text in its id or title, if there is just one.
+async fn only_one_like(app: &App, text: &str) -> Result<Option<String>, StoreError> {
+    let filter = FindingFilter {
+        text: Some(text.to_owned()),
+        ..FindingFilter::default()
+    };
+    let mut found = app
+        .store
+        .findings(&filter, Page { limit: 2, skip: 0 })
+        .await?;
+    let only = if found.len() == 1 { found.pop() } else { None };
+    Ok(only.map(|record| record.finding.id))
+}
+
+/// An id unlike any other, of the same shape as those of runs that automations start.
+fn run_id(playbook: &str, finding: &str) -> Result<String, TriggerError> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(|error| TriggerError::Random(error.to_string()))?;
+    let mut hash = Sha256::new();
+    hash.update(random);
+    hash.update(playbook);
+    hash.update([0]);
+    hash.update(finding);
+    Ok(hash
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::Config;
+    use crate::engine::{self, Outcome};
+    use crate::{catalog, intake};
+    use quench_automations::{Library, SourceFile, load};
+    use serde_json::json;
+
+    const FILES: &str = r#"
+playbook: note
+description: Notes what was found.
+triggers: [alert]
+parameters:
+  to: { type: email, required: true }
+steps:
+  - id: mail
+    email: { to: "{{ params.to }}", subject: "{{ finding.title }}", template: finding }
+---
+automation: note-all
+trigger: alert
+when:
+  - severity: { at_least: low }
+run:
+  - playbook: note
+    with: { to: team@example.com }
+"#;
+
+    const EVENT: &str = r#"{
+      "version": "0", "id": "e1", "detail-type": "GuardDuty Finding", "source": "aws.guardduty",
+      "account": "111122223333", "time": "2027-01-01T00:00:00Z", "region": "eu-west-1", "resources": [],
+      "detail": {
+        "schemaVersion": "2.0", "accountId": "111122223333", "region": "eu-west-1", "partition": "aws",
+        "id": "0123456789abcdef0123456789abcdef",
+        "arn": "arn:aws:guardduty:eu-west-1:111122223333:detector/d/finding/0123456789abcdef0123456789abcdef",
+        "type": "UnauthorizedAccess:EC2/SSHBruteForce", "severity": 8,
+        "resource": { "resourceType": "Instance", "instanceDetails": { "instanceId": "i-0123456789abcdef0" } },
+        "service": { "serviceName": "guardduty", "archived": false, "count": 1 },
+        "createdAt": "2027-01-01T00:00:00.000Z", "updatedAt": "2027-01-01T00:00:00.000Z",
+        "title": "Somebody guesses SSH passwords", "description": "Many failed logins."
+      }
+    }"#;
+    const FINDING: &str = "0123456789abcdef0123456789abcdef";
+
+    async fn stocked() -> (tempfile::TempDir, App) {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::manual("2027-01-01T00:00:00Z".parse().unwrap());
+        let app = App::open_at(Config::local(folder.path()), clock)
+            .await
+            .unwrap();
+        let file = SourceFile {
+            path: "all.yaml".to_owned(),
+            text: FILES.to_owned(),
+        };
+        let definitions = load(&[file], &Library::default()).unwrap();
+        catalog::apply(&app, definitions).await.unwrap();
+        let taken = intake::intake(&app, EVENT.as_bytes()).await.unwrap();
+        assert_eq!(taken.findings[0].finding.id, FINDING);
+        (folder, app)
+    }
+
+    fn to(address: &str) -> Map<String, Value> {
+        Map::from_iter([("to".to_owned(), json!(address))])
+    }
+
+    #[tokio::test]
+    async fn a_run_started_by_hand_goes_through_the_same_engine() {
+        let (folder, app) = stocked().await;
+        let with = to("me@example.com");
+        let triggered = trigger(&app, "note", FINDING, &with, "anna").await.unwrap();
+        let by = "anna".to_owned();
+        assert_eq!(triggered.run.started_by, StartedBy::Manual { by });
+        let names: Vec<_> = triggered
+            .automations
+            .iter()
+            .map(|verdict| &verdict.automation)
+            .collect();
+        assert_eq!(names, ["note-all"]);
+        let outcome = engine::execute(&app, &triggered.run.id).await.unwrap();
+        assert_eq!(outcome, Outcome::Finished(RunState::Succeeded));
+        let mails = std::fs::read_dir(folder.path().join("outbox")).unwrap();
+        assert_eq!(mails.count(), 1);
+        // Pressed twice, it is done twice.
+        let second = trigger(&app, "note", FINDING, &with, "anna").await.unwrap();
+        assert_ne!(second.run.id, triggered.run.id);
+        let now = app.clock.now();
+        let queued = app
+            .queues
+            .depth(crate::queue::Queue::Runs, now)
+            .await
+            .unwrap();
+        assert_eq!(queued.ready, 3, "one by the automation, two by hand");
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_is_refused_with_what_would() {
+        let (_folder, app) = stocked().await;
+        let refused = async |playbook: &str, finding: &str, with: Map<String, Value>| {
+            let refused = trigger(&app, playbook, finding, &with, "anna").await;
+            refused.unwrap_err().to_string()
+        };
+        let good = to("me@example.com");
+        assert_eq!(
+            refused("notes", FINDING, good.clone()).await,
+            "there is no playbook `notes`; did you mean `note`?"
+        );
+        assert_eq!(
+            refused("note", "0123456789abcdef", good.clone()).await,
+            format!("there is no finding `0123456789abcdef`; did you mean `{FINDING}`?")
+        );
+        assert_eq!(
+            refused("note", "zzz", good).await,
+            "there is no finding `zzz`"
+        );
+        let told = refused("note", FINDING, Map::new()).await;
+        assert_eq!(told, "parameter `to`: is required by playbook `note`");
+        let told = refused("note", FINDING, to("nobody")).await;
+        assert!(told.starts_with("parameter `to`: "), "{told}");
+        assert!(matches!(
+            retry(&app, "none").await,
+            Err(TriggerError::UnknownRun(_))
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_playbook_for_other_kinds_is_refused_with_those_it_is_for() {
+        let (_folder, app) = stocked().await;
+        let text = "
+playbook: mend
+description: Mends.
+triggers: [recommendation, compliance]
+steps:
+  - id: halt
+    stop: { reason: done }
+";
+        let file = SourceFile {
+            path: "mend.yaml".to_owned(),
+            text: text.to_owned(),
+        };
+        let library = catalog::library(&app).await.unwrap();
+        let definitions = load(&[file], &library).unwrap();
+        catalog::apply(&app, definitions).await.unwrap();
+        let refused = trigger(&app, "mend", FINDING, &Map::new(), "anna")
+            .await
+            .unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            format!(
+                "playbook `mend` works on recommendations and compliance findings, not on alerts: finding `{FINDING}` is one of those"
+            )
+        );
+    }
+}
