@@ -52,7 +52,11 @@ pub fn gallery() -> &'static [Template] {
 #[cfg(test)]
 mod tests {
     use super::gallery;
-    use crate::{Definitions, Library, SourceFile, load};
+    use crate::samples::samples;
+    use crate::templates::{Escape, context, render, render_json};
+    use crate::{Definitions, Library, Playbook, SourceFile, Step, StepKind, load};
+    use quench_findings::Finding;
+    use serde_json::{Map, Value, json};
     use std::collections::BTreeSet;
     use std::path::Path;
 
@@ -147,5 +151,181 @@ mod tests {
             let first = template.text.lines().next().unwrap();
             assert_eq!(first, format!("# {}.", template.title), "{}", template.file);
         }
+    }
+
+    /// What a finding makes of a playbook's effects, whichever way its branches would go.
+    struct Rehearsal {
+        context: Value,
+        effects: Vec<Value>,
+    }
+
+    impl Rehearsal {
+        fn steps(&mut self, steps: &[Step]) {
+            for step in steps {
+                self.step(step);
+                self.context["steps"][&step.id] =
+                    json!({ "ok": false, "error": "refused", "status": 400 });
+            }
+        }
+
+        fn step(&mut self, step: &Step) {
+            let names = self.context.clone();
+            let shown = |source: &str, escape| {
+                render(source, &names, escape)
+                    .unwrap_or_else(|error| panic!("{}: {error}", step.id))
+            };
+            let value = |value: &Value| {
+                render_json(value, &names).unwrap_or_else(|error| panic!("{}: {error}", step.id))
+            };
+            match &step.kind {
+                StepKind::If(branch) => {
+                    assert!(value(&json!(branch.condition)).is_boolean(), "{}", step.id);
+                    self.steps(&branch.then);
+                    self.steps(&branch.otherwise);
+                }
+                StepKind::ForEach(each) => {
+                    let items = value(&json!(each.items));
+                    for (index, item) in items.as_array().unwrap().iter().enumerate() {
+                        self.context[&each.name] = item.clone();
+                        self.context["loop_index"] = json!(index);
+                        self.steps(&each.steps);
+                    }
+                }
+                StepKind::Set(variables) => {
+                    for (name, variable) in variables {
+                        let variable = value(variable);
+                        self.context["vars"][name] = variable;
+                    }
+                }
+                StepKind::Slack(slack) => {
+                    let text = slack.text.as_deref().map(|text| shown(text, Escape::Slack));
+                    self.effects.push(json!({ &step.id: text }));
+                }
+                StepKind::Teams(teams) => {
+                    let text = teams
+                        .text
+                        .as_deref()
+                        .map(|text| shown(text, Escape::Markdown));
+                    self.effects.push(json!({ &step.id: text }));
+                }
+                other => {
+                    let rendered = value(&serde_json::to_value(other).unwrap());
+                    self.effects.push(json!({ &step.id: rendered }));
+                }
+            }
+        }
+    }
+
+    fn rehearse(playbook: &Playbook, with: &Map<String, Value>, finding: &Finding) -> Vec<Value> {
+        let mut names = context(finding, &finding.document());
+        let mut params = playbook.bind(with).unwrap();
+        for param in params.values_mut() {
+            *param = render_json(param, &Value::Object(names.clone())).unwrap();
+        }
+        names.insert("params".to_owned(), Value::Object(params));
+        names.insert("steps".to_owned(), json!({}));
+        names.insert("vars".to_owned(), json!({}));
+        names.insert(
+            "run".to_owned(),
+            json!({
+                "id": "0a1b", "automation": "a", "playbook": playbook.name, "transition": "created", "mode": null, "url": null,
+            }),
+        );
+        let mut rehearsal = Rehearsal {
+            context: Value::Object(names),
+            effects: Vec::new(),
+        };
+        rehearsal.steps(&playbook.steps);
+        rehearsal.effects
+    }
+
+    /// Every playbook of the gallery with the parameters of its example; those without one get a connection.
+    fn playbooks() -> Vec<(Playbook, Map<String, Value>)> {
+        let definitions = loaded(&files());
+        let calls: Vec<_> = definitions
+            .automations
+            .iter()
+            .flat_map(|automation| &automation.definition.run)
+            .collect();
+        definitions
+            .playbooks
+            .iter()
+            .map(|playbook| {
+                let with = calls
+                    .iter()
+                    .find(|call| call.playbook == playbook.definition.name)
+                    .map_or_else(
+                        || Map::from_iter([("connection".to_owned(), json!("soar"))]),
+                        |call| call.with.clone(),
+                    );
+                (playbook.definition.clone(), with)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_playbook_renders_for_every_sample_it_can_work_on() {
+        let findings: Vec<Finding> = samples()
+            .iter()
+            .flat_map(|sample| quench_findings::decode(sample.payload.as_bytes()).findings)
+            .collect();
+        assert!(findings.len() >= 30);
+        for (playbook, with) in playbooks() {
+            let mut rehearsed = 0;
+            for finding in findings
+                .iter()
+                .filter(|finding| playbook.triggers.contains(&finding.kind))
+            {
+                rehearse(&playbook, &with, finding);
+                rehearsed += 1;
+            }
+            assert!(rehearsed > 0, "{}", playbook.name);
+        }
+    }
+
+    #[test]
+    fn a_bare_finding_is_enough_for_every_playbook() {
+        for (playbook, with) in playbooks() {
+            let bare = json!({
+                "id": "1", "kind": playbook.triggers[0], "source": "ocsf", "title": "t", "severity": "low", "raw": {},
+            });
+            rehearse(&playbook, &with, &serde_json::from_value(bare).unwrap());
+        }
+    }
+
+    #[test]
+    fn messages_read_well() {
+        let mut shown = Vec::new();
+        for (playbook, with) in playbooks() {
+            let finding: Finding = serde_json::from_value(json!({
+                "id": "arn:aws:example:finding/1", "kind": playbook.triggers[0], "source": "security_hub",
+                "type": "S3.8", "title": "Bucket <logs> is public & *open*", "severity": "high",
+                "description": "Anybody can read it.\nAnybody can write to it.",
+                "status": if playbook.triggers[0] == quench_findings::Kind::Compliance { "failed" } else { "unhealthy" },
+                "account": "111122223333", "region": "eu-west-1", "scope": "aws:111122223333",
+                "resources": [
+                    { "id": "arn:aws:s3:::logs", "type": "AwsS3Bucket", "name": "logs", "account": "111122223333", "tags": { "owner": "web" } },
+                    { "id": "arn:aws:s3:::logs-2" },
+                ],
+                "compliance": { "standard": "CIS 3.0", "control": "2.1.4" },
+                "first_seen": "2026-11-20T08:00:00Z", "updated": "2026-11-22T09:30:00Z",
+                "remediation": { "text": "Block public access.", "url": "https://example.com/S3.8" },
+                "links": [{ "title": "Console", "url": "https://example.com/console" }],
+                "raw": { "detail": { "principal": { "AWS": "*" }, "action": ["s3:GetObject", "s3:PutObject"], "isPublic": true } },
+            }))
+            .unwrap();
+            shown.push(format!("## {}", playbook.name));
+            for effect in rehearse(&playbook, &with, &finding) {
+                shown.push(readable(&effect));
+            }
+        }
+        insta::assert_snapshot!(shown.join("\n"));
+    }
+
+    /// JSON with the line ends of texts as such.
+    fn readable(effect: &Value) -> String {
+        serde_json::to_string_pretty(effect)
+            .unwrap()
+            .replace("\\n", "\n    | ")
     }
 }

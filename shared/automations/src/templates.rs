@@ -5,9 +5,9 @@
 //! way to print a value unescaped.
 //!
 //! Filters: those of [`FILTERS`]. Made here: `truncate(length=80, end="…")`, `date(format="%Y-%m-%d %H:%M UTC")` for
-//! RFC 3339 times, `tojson(indent=0)`, `default(value="", empty=false)` which also stands in for null,
-//! `get("a.b.0", otherwise=none)` for paths that may be missing, and `string`. Test made here:
-//! `finding.severity is at_least("high")`.
+//! RFC 3339 times, `tojson(indent=0)`, `default(value=none, empty=false)` which also stands in for null,
+//! `get("a.b.0", otherwise=none)` for paths that may be missing, such as into `raw`, or into `steps` for a step that the
+//! run may have passed by, and `string`. Test made here: `finding.severity is at_least("high")`.
 
 mod check;
 mod context;
@@ -30,8 +30,10 @@ use writer::Bounded;
 
 /// Longest template that is accepted, in bytes.
 pub const SOURCE_LIMIT: usize = 64 * 1024;
-/// Longest text or JSON that a template may yield, in bytes.
+/// Longest text that a template may yield, in bytes.
 pub const OUTPUT_LIMIT: usize = 256 * 1024;
+/// Largest value that an expression may yield, in bytes of JSON: more than the largest payload that is taken in.
+pub const VALUE_LIMIT: usize = 2 * 1024 * 1024;
 
 /// Why a template yields nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -109,7 +111,10 @@ fn render_items(source: &str, context: &Item, escape: Escape) -> Result<String, 
         });
     match rendered {
         Ok(()) => Ok(out.into_text()),
-        Err(_) if out.is_full() => Err(too_long()),
+        Err(_) if out.is_full() => Err(RenderError::Limit(format!(
+            "more than {} KiB of text",
+            OUTPUT_LIMIT / 1024
+        ))),
         Err(error) => Err(render_error(&error)),
     }
 }
@@ -128,17 +133,16 @@ fn evaluate_items(source: &str, context: &Item) -> Result<Value, RenderError> {
             "`{expression}` is undefined"
         )));
     }
-    let mut out = Bounded::new(OUTPUT_LIMIT);
+    let mut out = Bounded::new(VALUE_LIMIT);
     match serde_json::to_writer(&mut out, &item) {
         Ok(()) => serde_json::from_str(&out.into_text())
             .map_err(|error| RenderError::Failed(error.to_string())),
-        Err(_) if out.is_full() => Err(too_long()),
+        Err(_) if out.is_full() => Err(RenderError::Limit(format!(
+            "more than {} KiB of JSON",
+            VALUE_LIMIT / 1024
+        ))),
         Err(error) => Err(RenderError::Failed(error.to_string())),
     }
-}
-
-fn too_long() -> RenderError {
-    RenderError::Limit(format!("more than {} KiB of text", OUTPUT_LIMIT / 1024))
 }
 
 fn render_error(error: &Error) -> RenderError {
@@ -253,6 +257,11 @@ mod tests {
             "de"
         );
         assert_eq!(text("{{ '' | default('f', empty=true) }}"), "f");
+        assert_eq!(
+            evaluate("{{ none | default(finding.region) }}", &names()),
+            Ok(Value::Null)
+        );
+        assert_eq!(text("{{ none | default(finding.updated) | date }}"), "");
     }
 
     #[test]
@@ -390,7 +399,7 @@ mod tests {
             "more than 64 KiB of template"
         );
         assert!(matches!(
-            evaluate("{{ ['x' * 90000, 'x' * 90000, 'x' * 90000] }}", &names()),
+            evaluate("{{ ['x' * 90000] * 30 }}", &names()),
             Err(RenderError::Limit(_))
         ));
         let deep = format!("{{{{ {}1{} }}}}", "(".repeat(400), ")".repeat(400));

@@ -213,7 +213,7 @@ pub(super) fn default(
 ) -> Result<Value, Error> {
     let otherwise = otherwise
         .or(named.get("value")?)
-        .unwrap_or_else(|| Value::from(""));
+        .unwrap_or_else(|| Value::from(()));
     let empty = empty.or(named.get("empty")?).unwrap_or(false);
     named.assert_all_used()?;
     let missing = value.is_undefined() || value.is_none() || (empty && !value.is_true());
