@@ -1,0 +1,255 @@
+//! The words of the command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::output::Color;
+
+/// Security workflow automation: a finding arrives, automations match it, playbooks run.
+///
+/// Exit codes: 0 all well, 1 something was refused or failed, 2 the command line was wrong.
+#[derive(Debug, Parser)]
+#[command(name = "quench", version, propagate_version = true)]
+pub(crate) struct Arguments {
+    /// Folder of the store, made where it is missing [default: ./quench-data; for `demo` a fresh one].
+    #[arg(long, global = true, value_name = "DIR", env = "QUENCH_DATA")]
+    pub(crate) data: Option<PathBuf>,
+    /// Print JSON, one object a line.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// When to colour text.
+    #[arg(long, global = true, value_enum, default_value = "auto")]
+    pub(crate) color: Color,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the main job: five sample alerts, one automation, five mails.
+    Demo,
+    /// Receive payloads over HTTP on this machine and run everything in one process.
+    Serve(Serve),
+    /// Decode payloads into findings, as JSON lines.
+    Decode(Payloads),
+    /// Take payloads in, start what matches and see it through.
+    Ingest(Ingest),
+    /// Check automations, playbooks and connections and put them into the store, all or none.
+    Apply(Apply),
+    /// Automations in the store.
+    #[command(subcommand)]
+    Automations(Automations),
+    /// Playbooks in the store, and the gallery of ready-made ones.
+    #[command(subcommand)]
+    Playbooks(Playbooks),
+    /// Connections in the store.
+    #[command(subcommand)]
+    Connections(Connections),
+    /// Findings in the store.
+    #[command(subcommand)]
+    Findings(Findings),
+    /// Runs and their journals.
+    #[command(subcommand)]
+    Runs(Runs),
+    /// Run a playbook for a stored finding by hand.
+    Trigger(Trigger),
+    /// Made-up findings for trying things out.
+    #[command(subcommand)]
+    Samples(Samples),
+    /// Messages that could not be handled.
+    #[command(subcommand)]
+    DeadLetters(DeadLetters),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Loopback address to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8640")]
+    pub(crate) listen: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Payloads {
+    /// Files or folders of payloads; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ingest {
+    #[command(flatten)]
+    pub(crate) payloads: Payloads,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+}
+
+/// How long to stay for runs that pause or retry.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Patience {
+    /// Longest time to wait for runs that pause or retry; they go on with the next command or `serve`.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub(crate) wait: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Apply {
+    /// YAML files, or folders of them.
+    #[arg(required = true, value_name = "DIR")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Only check; store nothing.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Automations {
+    /// List them.
+    List,
+    /// Show one.
+    Show { name: String },
+    /// Let one fire.
+    Enable { name: String },
+    /// Keep one from firing.
+    Disable { name: String },
+    /// Remove one.
+    Delete { name: String },
+    /// Tell for each of its gates and conditions whether a stored finding passes.
+    Explain {
+        name: String,
+        /// Id of a stored finding.
+        #[arg(long, value_name = "ID")]
+        finding: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Playbooks {
+    /// List them.
+    List,
+    /// Show one.
+    Show { name: String },
+    /// Remove one that no automation uses.
+    Delete { name: String },
+    /// List the gallery, or print one of its templates to build on.
+    Gallery { name: Option<String> },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Connections {
+    /// List them.
+    List,
+    /// Show one, its secrets as references.
+    Show { name: String },
+    /// Remove one.
+    Delete { name: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Findings {
+    /// List them, last changed first.
+    List {
+        /// Only this kind: `alert`, `recommendation` or `compliance`.
+        #[arg(long)]
+        kind: Option<String>,
+        #[command(flatten)]
+        page: Page,
+    },
+    /// Show one.
+    Show { id: String },
+    /// Remove one; its runs stay.
+    Delete { id: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Runs {
+    /// List them, newest first.
+    List {
+        /// Only those of this finding.
+        #[arg(long, value_name = "ID")]
+        finding: Option<String>,
+        /// Only those in this state: `queued`, `running`, `waiting`, `succeeded`, `stopped` or `failed`.
+        #[arg(long)]
+        state: Option<String>,
+        #[command(flatten)]
+        page: Page,
+    },
+    /// Show one with its journal.
+    Show { id: String },
+    /// Take a failed run up again at the step that failed.
+    Retry {
+        id: String,
+        #[command(flatten)]
+        patience: Patience,
+    },
+}
+
+/// Which part of a long list.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Page {
+    /// How many at most.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) limit: u32,
+    /// How many to leave out first.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) skip: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Trigger {
+    /// Name of a playbook in the store.
+    pub(crate) playbook: String,
+    /// Id of a stored finding.
+    #[arg(long, value_name = "ID")]
+    pub(crate) finding: String,
+    /// Value of a parameter; text, or JSON where it reads as such. May be given again.
+    #[arg(long = "with", value_name = "NAME=VALUE")]
+    pub(crate) with: Vec<String>,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Samples {
+    /// List them.
+    List,
+    /// Print the payload of one.
+    Show { name: String },
+    /// Send some through intake, like real ones.
+    Send {
+        /// Names of samples.
+        #[arg(required_unless_present = "all", value_name = "NAME")]
+        names: Vec<String>,
+        /// Send every one.
+        #[arg(long, conflicts_with = "names")]
+        all: bool,
+        #[command(flatten)]
+        patience: Patience,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLetters {
+    /// List them.
+    List,
+    /// Put one, or all, back on its queue.
+    Redrive {
+        #[arg(required_unless_present = "all")]
+        id: Option<String>,
+        /// Put every one back.
+        #[arg(long, conflicts_with = "id")]
+        all: bool,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,121 @@
+//! One file for each command.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use quench_app::{App, Config, Page};
+use quench_automations::nearest;
+
+use crate::arguments::{self, Arguments, Command};
+use crate::output::Output;
+
+mod apply;
+mod automations;
+mod connections;
+mod dead_letters;
+mod decode;
+mod demo;
+mod findings;
+mod ingest;
+mod playbooks;
+mod runs;
+mod samples;
+mod serve;
+mod trigger;
+
+/// Whether all went well; what did not was said already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Good,
+    Bad,
+}
+
+impl Verdict {
+    pub(crate) fn of(good: bool) -> Self {
+        if good { Self::Good } else { Self::Bad }
+    }
+}
+
+/// What every command works with.
+#[derive(Debug)]
+pub(crate) struct Scene {
+    pub(crate) output: Output,
+    /// Whether text on standard error is coloured.
+    pub(crate) color_errors: bool,
+    data: Option<PathBuf>,
+}
+
+impl Scene {
+    /// The store's folder.
+    pub(crate) fn data(&self) -> &Path {
+        self.data
+            .as_deref()
+            .unwrap_or_else(|| Path::new("quench-data"))
+    }
+
+    /// Opens the application over the store's folder.
+    pub(crate) async fn open(&self) -> anyhow::Result<App> {
+        open(self.data()).await
+    }
+
+    /// Says what went wrong while the command goes on.
+    pub(crate) fn complain(&self, message: &str) {
+        let label = if self.color_errors {
+            "\u{1b}[31merror\u{1b}[0m"
+        } else {
+            "error"
+        };
+        eprintln!("{label}: {}", crate::output::clean(message));
+    }
+}
+
+/// Opens the application over a folder, with the settings of the environment.
+async fn open(data: &Path) -> anyhow::Result<App> {
+    let config = Config::from_env()?.in_folder(data);
+    App::open(config)
+        .await
+        .with_context(|| format!("cannot open the store in `{}`", data.display()))
+}
+
+impl From<arguments::Page> for Page {
+    fn from(page: arguments::Page) -> Self {
+        Self {
+            limit: page.limit,
+            skip: page.skip,
+        }
+    }
+}
+
+/// Does what the command line asks.
+pub(crate) async fn perform(arguments: Arguments) -> anyhow::Result<Verdict> {
+    let scene = Scene {
+        output: Output {
+            json: arguments.json,
+            color: arguments.color.on_stdout(),
+        },
+        color_errors: arguments.color.on_stderr(),
+        data: arguments.data,
+    };
+    match arguments.command {
+        Command::Demo => demo::perform(&scene).await,
+        Command::Serve(arguments) => serve::perform(&scene, arguments).await,
+        Command::Decode(arguments) => decode::perform(&scene, &arguments.files),
+        Command::Ingest(arguments) => ingest::perform(&scene, &arguments).await,
+        Command::Apply(arguments) => apply::perform(&scene, &arguments).await,
+        Command::Automations(command) => automations::perform(&scene, command).await,
+        Command::Playbooks(command) => playbooks::perform(&scene, command).await,
+        Command::Connections(command) => connections::perform(&scene, command).await,
+        Command::Findings(command) => findings::perform(&scene, command).await,
+        Command::Runs(command) => runs::perform(&scene, command).await,
+        Command::Trigger(arguments) => trigger::perform(&scene, &arguments).await,
+        Command::Samples(command) => samples::perform(&scene, command).await,
+        Command::DeadLetters(command) => dead_letters::perform(&scene, command).await,
+    }
+}
+
+/// Names the closest of some words, as the end of a message.
+pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(word, known)
+        .map(|near| format!("; did you mean `{near}`?"))
+        .unwrap_or_default()
+}

@@ -1,0 +1,113 @@
+use anyhow::bail;
+use quench_app::{App, Run, RunFilter, RunStage, StartedBy};
+use serde_json::json;
+
+use super::{Scene, Verdict, did_you_mean, ingest};
+use crate::arguments::{Patience, Runs};
+use crate::output::Output;
+use crate::report;
+
+pub(crate) async fn perform(scene: &Scene, command: Runs) -> anyhow::Result<Verdict> {
+    let app = scene.open().await?;
+    let output = scene.output;
+    match command {
+        Runs::List {
+            finding,
+            state,
+            page,
+        } => {
+            let filter = RunFilter {
+                finding,
+                stage: state.as_deref().map(parse_stage).transpose()?,
+                ..RunFilter::default()
+            };
+            list(output, &app.store.runs(&filter, page.into()).await?)?;
+        }
+        Runs::Show { id } => show(&app, output, &find(&app, &id).await?).await?,
+        Runs::Retry { id, patience } => return retry(scene, &app, &id, patience).await,
+    }
+    Ok(Verdict::Good)
+}
+
+/// Finds a run by its id, or by the beginning of it if that is enough.
+async fn find(app: &App, id: &str) -> anyhow::Result<Run> {
+    match app.store.run(id).await? {
+        Some(run) => Ok(run),
+        None => bail!("no run has the id `{id}`; `quench runs list` shows those there are"),
+    }
+}
+
+fn parse_stage(word: &str) -> anyhow::Result<RunStage> {
+    let names = RunStage::ALL.map(RunStage::name);
+    match RunStage::ALL.into_iter().find(|stage| stage.name() == word) {
+        Some(stage) => Ok(stage),
+        None => bail!(
+            "`{word}` is no state of a run{}; there are {}",
+            did_you_mean(word, names),
+            names.map(|name| format!("`{name}`")).join(", ")
+        ),
+    }
+}
+
+fn list(output: Output, runs: &[Run]) -> anyhow::Result<()> {
+    let mut rows = Vec::new();
+    for run in runs {
+        output.object(&report::run_json(run))?;
+        rows.push(vec![
+            run.id.clone(),
+            RunStage::of(&run.state).name().to_owned(),
+            report::time(run.created),
+            run.playbook.clone(),
+            report::started_by(&run.started_by),
+            report::shorten(&run.finding.title, 50),
+        ]);
+    }
+    if rows.is_empty() {
+        output.text("no runs")?;
+        return Ok(());
+    }
+    output.table(
+        &[
+            "ID",
+            "STATE",
+            "CREATED",
+            "PLAYBOOK",
+            "STARTED BY",
+            "FINDING",
+        ],
+        &rows,
+    )?;
+    Ok(())
+}
+
+async fn show(app: &App, output: Output, run: &Run) -> anyhow::Result<()> {
+    let journal = app.store.journal(&run.id).await?;
+    let mut value = json!(run);
+    value["journal"] = json!(journal);
+    output.object(&value)?;
+    output.text(report::finding_line(output, &run.finding))?;
+    output.text(format!(
+        "playbook {}, started by {} after the finding was {}",
+        run.playbook,
+        report::started_by(&run.started_by),
+        report::word(run.transition)
+    ))?;
+    if let StartedBy::Automation { explanation, .. } = &run.started_by {
+        report::explanation(output, explanation, "  ")?;
+    }
+    output.text(format!(
+        "{}  created {}",
+        report::state(output, &run.state),
+        report::time(run.created)
+    ))?;
+    report::journal(output, &journal, "  ")?;
+    Ok(())
+}
+
+async fn retry(scene: &Scene, app: &App, id: &str, patience: Patience) -> anyhow::Result<Verdict> {
+    let run = quench_app::trigger::retry(app, id).await?;
+    scene
+        .output
+        .text(format!("run {} is taken up again", run.id))?;
+    ingest::finish(scene, app, patience, &[run.id]).await
+}

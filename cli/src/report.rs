@@ -1,0 +1,252 @@
+//! How findings, runs and journals look.
+
+use std::io;
+
+use jiff::Timestamp;
+use quench_app::{Entry, Event, Run, RunState, StartedBy};
+use quench_findings::{Finding, Severity, Status};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::output::{Look, Output, clean, one_line};
+
+/// The word that JSON uses for a unit-like value of the model.
+pub(crate) fn word(value: impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(word)) => word,
+        _ => String::new(),
+    }
+}
+
+/// A time to the second.
+pub(crate) fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+/// The looks of a severity.
+pub(crate) fn severity(output: Output, severity: Severity) -> String {
+    let look = match severity {
+        Severity::Critical | Severity::High => Look::Bad,
+        Severity::Medium => Look::Doubt,
+        Severity::Low | Severity::Informational => Look::Dim,
+    };
+    output.look(look, word(severity))
+}
+
+/// Where a finding stands, as a word; nothing if its source has no such notion.
+pub(crate) fn status(status: Option<Status>) -> String {
+    status.map(word).unwrap_or_default()
+}
+
+/// One line that names a finding.
+pub(crate) fn finding_line(output: Output, finding: &Finding) -> String {
+    let mut line = format!(
+        "{} {}  {}",
+        severity(output, finding.severity),
+        word(finding.kind),
+        output.look(Look::Strong, one_line(&finding.title))
+    );
+    let place = [
+        Some(word(finding.source)),
+        finding.account.as_deref().map(one_line),
+        finding.region.as_deref().map(one_line),
+    ];
+    let place: Vec<String> = place.into_iter().flatten().collect();
+    line.push_str(&output.look(Look::Dim, format!("  ({})", place.join(" · "))));
+    line
+}
+
+/// A finding as JSON, without the payload it was decoded from.
+pub(crate) fn finding_json(finding: &Finding) -> Value {
+    let mut value = json!(finding);
+    if let Some(fields) = value.as_object_mut() {
+        fields.shift_remove("raw");
+    }
+    value
+}
+
+/// A run as JSON, without the payload of its finding.
+pub(crate) fn run_json(run: &Run) -> Value {
+    let mut value = json!(run);
+    value["finding"] = finding_json(&run.finding);
+    value
+}
+
+/// Where a run stands, in words.
+pub(crate) fn state(output: Output, state: &RunState) -> String {
+    match state {
+        RunState::Queued => "queued".to_owned(),
+        RunState::Running => "running".to_owned(),
+        RunState::Waiting { until, reason } => output.look(
+            Look::Doubt,
+            format!("waiting until {}: {}", time(*until), one_line(reason)),
+        ),
+        RunState::Succeeded => output.look(Look::Good, "succeeded"),
+        RunState::Stopped { reason } => {
+            output.look(Look::Good, format!("stopped: {}", one_line(reason)))
+        }
+        RunState::Failed { reason } => {
+            output.look(Look::Bad, format!("failed: {}", one_line(reason)))
+        }
+    }
+}
+
+/// What started a run, in words.
+pub(crate) fn started_by(started_by: &StartedBy) -> String {
+    match started_by {
+        StartedBy::Automation { name, .. } => format!("automation {name}"),
+        StartedBy::Manual { by } => format!("by hand, {}", one_line(by)),
+    }
+}
+
+/// Prints the condition sets of an explanation: which held, and what was seen.
+pub(crate) fn explanation(output: Output, explanation: &Value, indent: &str) -> io::Result<()> {
+    let sets = explanation["sets"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
+    if sets.is_empty() {
+        return output.text(format!(
+            "{indent}no conditions: every finding of its kind matches"
+        ));
+    }
+    for set in sets {
+        let held = set["held"] == true;
+        output.text(format!("{indent}{} all of:", mark(output, held)))?;
+        for condition in set["conditions"].as_array().map_or(&[][..], Vec::as_slice) {
+            let held = condition["held"] == true;
+            let seen: Vec<String> = condition["seen"]
+                .as_array()
+                .map_or(&[][..], Vec::as_slice)
+                .iter()
+                .map(|value| shorten(&value.to_string(), 80))
+                .collect();
+            let seen = if seen.is_empty() {
+                "nothing there".to_owned()
+            } else {
+                format!("saw {}", seen.join(", "))
+            };
+            output.text(format!(
+                "{indent}  {} {} {} {}  {}",
+                mark(output, held),
+                one_line(condition["field"].as_str().unwrap_or_default()),
+                condition["operator"].as_str().unwrap_or_default(),
+                one_line(&condition["expected"].to_string()),
+                output.look(Look::Dim, format!("({})", one_line(&seen)))
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+/// A tick or a cross.
+pub(crate) fn mark(output: Output, held: bool) -> String {
+    if held {
+        output.look(Look::Good, "✓")
+    } else {
+        output.look(Look::Bad, "✗")
+    }
+}
+
+/// Cuts text that is too long for its place.
+pub(crate) fn shorten(text: &str, characters: usize) -> String {
+    let text = clean(text);
+    if text.chars().count() <= characters {
+        return text;
+    }
+    let mut short: String = text.chars().take(characters.saturating_sub(1)).collect();
+    short.push('…');
+    short
+}
+
+/// Prints a journal, a line an entry.
+pub(crate) fn journal(output: Output, journal: &[Entry], indent: &str) -> io::Result<()> {
+    for entry in journal {
+        output.text(format!(
+            "{indent}{}  {}  {}",
+            output.look(Look::Dim, time(entry.at)),
+            match entry.path.as_str() {
+                "" => "start".to_owned(),
+                path => one_line(path),
+            },
+            event(output, entry)
+        ))?;
+    }
+    Ok(())
+}
+
+/// What an action is about to do, in a few words: its kind, then its telling fields.
+fn gist(content: &Value) -> String {
+    let Some((kind, fields)) = content
+        .as_object()
+        .filter(|object| object.len() == 1)
+        .and_then(|object| object.iter().next())
+    else {
+        return content.to_string();
+    };
+    let mut words = vec![kind.clone()];
+    for name in [
+        "method",
+        "connection",
+        "url",
+        "channel",
+        "to",
+        "subject",
+        "title",
+        "event",
+    ] {
+        match &fields[name] {
+            Value::String(text) => words.push(text.clone()),
+            Value::Array(items) => {
+                words.push(
+                    items
+                        .iter()
+                        .filter_map(Value::as_str)
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                );
+            }
+            _ => {}
+        }
+    }
+    words.join(" · ")
+}
+
+fn event(output: Output, entry: &Entry) -> String {
+    let again = if entry.attempt > 1 {
+        format!(" (attempt {})", entry.attempt)
+    } else {
+        String::new()
+    };
+    match &entry.event {
+        Event::Started { content } => format!(
+            "begun{again} {}",
+            output.look(Look::Dim, shorten(&one_line(&gist(content)), 200))
+        ),
+        Event::Succeeded { summary, took, .. } => format!(
+            "{}{again}: {} {}",
+            output.look(Look::Good, "done"),
+            one_line(summary),
+            output.look(Look::Dim, format!("({} ms)", took.as_millis()))
+        ),
+        Event::Retrying { reason, due } => format!(
+            "{}{again}, again at {}: {}",
+            output.look(Look::Doubt, "failed for now"),
+            time(*due),
+            one_line(reason)
+        ),
+        Event::Failed { reason } => {
+            format!(
+                "{}{again}: {}",
+                output.look(Look::Bad, "failed"),
+                one_line(reason)
+            )
+        }
+        Event::Unknown { reason } => format!(
+            "{}{again}: {}",
+            output.look(Look::Doubt, "may or may not have taken effect"),
+            one_line(reason)
+        ),
+        Event::Waiting { until } => format!("pauses until {}", time(*until)),
+        Event::Reopened => "taken up again".to_owned(),
+    }
+}
