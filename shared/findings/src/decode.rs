@@ -119,7 +119,9 @@ fn decode_value(value: &Value, place: &Place, decoded: &mut Decoded) {
 
 fn decode_object(value: &Value, place: &Place, decoded: &mut Decoded) {
     if let Some(envelope) = Envelope::of(value) {
-        if envelope.is_of_aws() {
+        if envelope.is_of_aws()
+            || aws::for_envelope(envelope.source, envelope.detail_type).is_some()
+        {
             decode_envelope(value, &envelope, place, decoded);
             return;
         }
@@ -202,7 +204,7 @@ fn decode_envelope(root: &Value, envelope: &Envelope<'_>, place: &Place, decoded
             Ok(detail) => Some(detail),
             Err(error) => {
                 let refusal = Refusal::new(path, format!("is no JSON: {error}"));
-                decoded.refused.push(refusal.from_source(envelope.source));
+                decoded.refused.push(refusal.with_source(envelope.source));
                 return;
             }
         },
@@ -218,7 +220,7 @@ fn decode_envelope(root: &Value, envelope: &Envelope<'_>, place: &Place, decoded
             envelope.detail_type, envelope.source
         );
         decoded.refused.push(
-            Refusal::new(join(&place.path, "detail-type"), reason).from_source(envelope.source),
+            Refusal::new(join(&place.path, "detail-type"), reason).with_source(envelope.source),
         );
         return;
     };
@@ -230,7 +232,7 @@ fn decode_envelope(root: &Value, envelope: &Envelope<'_>, place: &Place, decoded
     ) {
         Ok(event) => event,
         Err(refusal) => {
-            decoded.refused.push(refusal.from_source(envelope.source));
+            decoded.refused.push(refusal.with_source(envelope.source));
             return;
         }
     };
@@ -277,7 +279,7 @@ fn enveloped<'a>(
         detail_type: Some(envelope.detail_type),
         account: fields.text("account")?,
         region: fields.text("region")?,
-        time: fields.time("time")?,
+        time: aws::time(&fields, "time")?,
         id: fields.text("id")?,
         resources: fields.texts("resources")?,
         base,
@@ -290,7 +292,7 @@ fn run(decoder: Decoder, event: &Event<'_>, decoded: &mut Decoded) {
     if decodings.is_empty() {
         let refusal = Refusal::new(event.base.clone(), "holds no finding");
         decoded.refused.push(match event.source {
-            Some(source) => refusal.from_source(source),
+            Some(source) => refusal.with_source(source),
             None => refusal,
         });
     }
@@ -305,7 +307,7 @@ fn run(decoder: Decoder, event: &Event<'_>, decoded: &mut Decoded) {
             Err(refusal) => {
                 let refusal = refusal.of_item(item);
                 decoded.refused.push(match event.source {
-                    Some(source) => refusal.from_source(source),
+                    Some(source) => refusal.with_source(source),
                     None => refusal,
                 });
             }

@@ -20,7 +20,9 @@ const PROVIDER: &str = "/providers/microsoft.security/";
 /// Known by an alert's `SystemAlertId`, or by a resource type or id of `Microsoft.Security`.
 pub(crate) fn for_shape(value: &Value) -> Option<Decoder> {
     let text = |name| member(value, name).and_then(Value::as_str);
-    let is_ours = member(value, "SystemAlertId").is_some()
+    let has_alert = |value| member(value, "SystemAlertId").is_some();
+    let is_ours = has_alert(value)
+        || member(value, "properties").is_some_and(has_alert)
         || text("type").is_some_and(|name| starts_with(name, "Microsoft.Security/"))
         || text("id").is_some_and(|id| id.to_ascii_lowercase().contains(PROVIDER));
     is_ours.then_some(decode)
@@ -30,13 +32,16 @@ fn decode(event: &Event<'_>) -> Decodings {
     let decoded = event
         .fields()
         .and_then(|fields| one(event, &fields))
-        .map_err(|refusal| refusal.from_source(Source::Defender.as_str()));
+        .map_err(|refusal| refusal.with_source(Source::Defender.as_str()));
     vec![decoded]
 }
 
 fn one(event: &Event<'_>, fields: &Fields<'_>) -> Result<Finding, Refusal> {
     if fields.has("SystemAlertId") {
         return alert::flat(event, fields);
+    }
+    if fields.has("properties.systemAlertId") {
+        return alert::arm(event, fields);
     }
     let (named, resource_type) = match fields.text("type")? {
         Some(name) => ("type", name.to_owned()),
@@ -47,9 +52,10 @@ fn one(event: &Event<'_>, fields: &Fields<'_>) -> Result<Finding, Refusal> {
         "alerts" => alert::arm(event, fields),
         "assessments" => assessment::decode(event, fields),
         "subassessments" => assessment::decode_sub(event, fields),
-        "regulatorycomplianceassessments"
-        | "regulatorycompliancecontrols"
-        | "regulatorycompliancestandards" => regulatory_compliance::decode(event, fields),
+        // Assessments, and the controls and standards that sum them up; written in the singular too.
+        name if name.starts_with("regulatorycompliance") => {
+            regulatory_compliance::decode(event, fields)
+        }
         "securescorecontrols" | "securescores" => secure_score::decode(event, fields),
         _ => {
             let shown = clip(&resource_type);

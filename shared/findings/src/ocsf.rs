@@ -1,4 +1,4 @@
-//! Findings in the Open Cybersecurity Schema Framework: Security Hub's `Findings Imported V2`, Prowler, ElectricEye and others.
+//! Findings in the Open Cybersecurity Schema Framework: Security Hub's `Findings Imported V2`, Prowler, `ElectricEye` and others.
 //!
 //! Read are the classes 2001 (with the names of 1.0 and its candidates) to 2004 and 2006. Ids go before words: the spellings vary
 //! with the version and the product.
@@ -36,10 +36,10 @@ pub(crate) fn decode(event: &Event<'_>) -> Decodings {
             .map(|finding| {
                 Fields::object(finding.value(), finding.path(""))
                     .and_then(|finding| one(event, &finding))
-                    .map_err(|refusal| refusal.from_source(Source::Ocsf.as_str()))
+                    .map_err(|refusal| refusal.with_source(Source::Ocsf.as_str()))
             })
             .collect(),
-        Err(refusal) => vec![Err(refusal.from_source(Source::Ocsf.as_str()))],
+        Err(refusal) => vec![Err(refusal.with_source(Source::Ocsf.as_str()))],
     }
 }
 

@@ -34,7 +34,7 @@ impl Refusal {
 
     /// Names the source unless a more exact name is there already.
     #[must_use]
-    pub(crate) fn from_source(mut self, name: &str) -> Self {
+    pub(crate) fn with_source(mut self, name: &str) -> Self {
         self.source.get_or_insert_with(|| name.to_owned());
         self
     }
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn it_reads_as_one_line_for_people() {
-        let refusal = Refusal::new("detail.severity", "`11` is above 10").from_source("guardduty");
+        let refusal = Refusal::new("detail.severity", "`11` is above 10").with_source("guardduty");
         assert_eq!(
             refusal.to_string(),
             "guardduty: `11` is above 10 at `detail.severity`"
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn the_first_name_of_the_source_stays() {
-        let refusal = Refusal::new("", "x").from_source("a").from_source("b");
+        let refusal = Refusal::new("", "x").with_source("a").with_source("b");
         assert_eq!(refusal.source.as_deref(), Some("a"));
     }
 }

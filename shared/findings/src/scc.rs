@@ -57,7 +57,7 @@ fn decode(event: &Event<'_>) -> Decodings {
     let decoded = event
         .fields()
         .and_then(|fields| one(event, &fields))
-        .map_err(|refusal| refusal.from_source(Source::Scc.as_str()));
+        .map_err(|refusal| refusal.with_source(Source::Scc.as_str()));
     vec![decoded]
 }
 
@@ -120,12 +120,16 @@ fn kind(finding: &Fields<'_>) -> Result<Kind, Refusal> {
             return Ok(kind);
         }
     }
-    let detected = ["detectionCategory", "detectionPriority"]
-        .iter()
-        .any(|name| {
-            finding.has(&format!("sourceProperties.{name}"))
-                || finding.has(&format!("source_properties.{name}"))
-        });
+    let detected = [
+        "detectionCategory",
+        "detectionCategory_ruleName",
+        "detectionPriority",
+    ]
+    .iter()
+    .any(|name| {
+        finding.has(&format!("sourceProperties.{name}"))
+            || finding.has(&format!("source_properties.{name}"))
+    });
     Ok(if detected {
         Kind::Alert
     } else {
@@ -244,6 +248,7 @@ fn project<'a>(
             "project_id",
             "properties.project_id",
             "properties.projectId",
+            "properties_project_id",
         ],
     )?;
     let in_name = resource_name.and_then(|name| resource_id::part_after(name, "projects"));

@@ -121,8 +121,8 @@ mod tests {
 
     use super::*;
 
-    fn read(value: Value) -> String {
-        parse(&value).map_or_else(|| "none".to_owned(), |time| time.to_string())
+    fn read(value: &Value) -> String {
+        parse(value).map_or_else(|| "none".to_owned(), |time| time.to_string())
     }
 
     #[test]
@@ -179,7 +179,7 @@ mod tests {
             (json!("1739539658533"), "2025-02-14T13:27:38.533Z"),
             (json!("1739539658.25"), "2025-02-14T13:27:38.25Z"),
         ] {
-            assert_eq!(read(value.clone()), expected, "{value}");
+            assert_eq!(read(&value), expected, "{value}");
         }
     }
 

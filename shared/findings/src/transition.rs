@@ -1,4 +1,4 @@
-use crate::{Finding, Kind, Transition};
+use crate::{Finding, Kind, Status, Transition};
 
 /// Says what an event did to a finding, given what was known of it before.
 ///
@@ -14,7 +14,7 @@ pub fn transition(previous: Option<&Finding>, next: &Finding) -> Transition {
     }
     match (previous.status, next.status) {
         (before, Some(now)) if before != Some(now) => {
-            let was_good = before.is_some_and(|before| before.is_good());
+            let was_good = before.is_some_and(Status::is_good);
             if now.is_good() && !was_good {
                 Transition::Resolved
             } else {
@@ -32,7 +32,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::{Severity, Source, Status, event::Event};
+    use crate::{Severity, Source, event::Event};
 
     fn finding(kind: Kind, status: Option<Status>, severity: Severity, second: i64) -> Finding {
         let event = Event::bare(&Value::Null, "");

@@ -28,7 +28,7 @@ pub(super) fn refuse_item_change(event: &Event<'_>) -> Decodings {
         event.base.clone(),
         "is a change of configuration, which carries no verdict; rules over it send `Config Rules Compliance Change`",
     )
-    .from_source(Source::Config.as_str()))]
+    .with_source(Source::Config.as_str()))]
 }
 
 fn finding(event: &Event<'_>, fields: &Fields<'_>) -> Result<Finding, Refusal> {

@@ -27,6 +27,7 @@ const LISTS: &[&str] = &[
     "findings",
     "value",
     "listFindingsResults",
+    "successfulSet",
     "events",
     "entries",
     "results",
@@ -131,13 +132,11 @@ fn open_one(value: &Value) -> Option<Carried<'_>> {
         return Some(carried("data", Content::Encoded(data)));
     }
 
-    // CloudEvents and Event Grid.
+    // CloudEvents and Event Grid; recorded answers of an API.
     if let Some(Value::String(data)) = member(value, "data_base64") {
         return Some(carried("data_base64", Content::Encoded(data)));
     }
-    if has(&["specversion", "eventType", "publishTime", "ackId"])
-        && let Some(data @ (Value::Object(_) | Value::Array(_))) = member(value, "data")
-    {
+    if let Some(data @ (Value::Object(_) | Value::Array(_))) = member(value, "data") {
         return Some(carried("data", Content::Value(data)));
     }
 
@@ -150,11 +149,17 @@ fn open_one(value: &Value) -> Option<Carried<'_>> {
     if let Some(Value::String(record)) = member(value, "CloudTrailEvent") {
         return Some(carried("CloudTrailEvent", Content::Text(record)));
     }
-    match member(value, "detail") {
-        Some(detail @ Value::Object(_)) => Some(carried("detail", Content::Value(detail))),
-        Some(Value::String(detail)) => Some(carried("detail", Content::Text(detail))),
-        _ => None,
+    if let Some(Value::String(detail)) = member(value, "detail") {
+        return Some(carried("detail", Content::Text(detail)));
     }
+    ["detail", "finding", "EntityResult"]
+        .iter()
+        .find_map(|name| {
+            let (name, inner) = entry(value, name)?;
+            inner
+                .is_object()
+                .then(|| carried(name, Content::Value(inner)))
+        })
 }
 
 fn carried<'a>(path: &str, content: Content<'a>) -> Carried<'a> {
@@ -226,6 +231,12 @@ mod tests {
             (json!({"Findings": [{}]}), vec!["Findings[0]"]),
             (json!({"Entries": [{}]}), vec!["Entries[0]"]),
             (json!({"detail": {}}), vec!["detail"]),
+            (
+                json!({"status_code": 200, "data": {"Findings": []}}),
+                vec!["data"],
+            ),
+            (json!({"Notification": "x", "Finding": {}}), vec!["Finding"]),
+            (json!({"successfulSet": [{}]}), vec!["successfulSet[0]"]),
         ] {
             assert_eq!(paths(&value), expected, "{value}");
         }

@@ -18,12 +18,15 @@ const CODES: &[(&str, Status)] = &[
 pub(super) fn decode(event: &Event<'_>, fields: &Fields<'_>) -> Result<Finding, Refusal> {
     let id = fields.require_text("id")?;
     let properties = fields.require_section("properties")?;
-    let title = properties.require_first_text(&["displayName", "metadata.displayName"])?;
+    let key = key(fields, id)?;
+    let title = properties
+        .first_text(&["displayName", "metadata.displayName"])?
+        .unwrap_or(&key);
     let severity = properties
         .word("metadata.severity", severity::WORDS)?
         .unwrap_or(Severity::Medium);
     let mut finding = event.finding(Source::Defender, Kind::Recommendation, id, title, severity);
-    finding.finding_type = Some(key(fields, id)?);
+    finding.finding_type = Some(key.clone());
     finding.description = properties
         .first_text(&["metadata.description", "description"])?
         .map(str::to_owned);

@@ -20,7 +20,7 @@ pub(super) fn decode(event: &Event<'_>, fields: &Fields<'_>) -> Result<Finding, 
     let properties = fields.require_section("properties")?;
     let standard = resource_id::part_after(id, "regulatoryComplianceStandards");
     let control = resource_id::part_after(id, "regulatoryComplianceControls");
-    let title = match properties.text("description")? {
+    let title = match properties.first_text(&["description", "displayName"])? {
         Some(description) => description,
         None => fields
             .text("name")?

@@ -50,18 +50,23 @@ pub(super) fn read(fields: &Fields<'_>, kind: Kind) -> Result<Option<Status>, Re
         return Ok(Some(Status::Suppressed));
     }
     if kind == Kind::Compliance {
-        return match outcome(fields)? {
-            Some(outcome) => Ok(Some(outcome)),
-            None => code(fields),
+        let outcome = match outcome(fields)? {
+            Some(outcome) => Some(outcome),
+            None => code(fields)?,
         };
+        // As with the same finding in Security Hub's older format: what is archived is evaluated no more.
+        let is_over = matches!(stage, Some(Stage::Archived | Stage::Deleted));
+        return Ok(match outcome {
+            Some(Status::Failed) if is_over => Some(Status::Skipped),
+            outcome => outcome,
+        });
     }
     // Prowler calls each result new, and says in the code whether its check passed.
     let passed = code(fields)? == Some(Status::Passed);
     let closed = fields.integer("activity_id")? == Some(3);
     Ok(match (stage, kind) {
-        (Some(Stage::Resolved | Stage::Archived | Stage::Deleted), Kind::Alert) => {
-            Some(Status::Resolved)
-        }
+        (Some(Stage::Resolved | Stage::Deleted), Kind::Alert) => Some(Status::Resolved),
+        (Some(Stage::Archived), Kind::Alert) => Some(Status::Dismissed),
         (Some(Stage::Resolved | Stage::Archived | Stage::Deleted), _) => Some(Status::Healthy),
         (_, Kind::Alert) if passed || closed => Some(Status::Resolved),
         _ if passed || closed => Some(Status::Healthy),
@@ -142,7 +147,7 @@ mod tests {
         let value = json!({"status_id": 3, "status": "New"});
         assert_eq!(of(Kind::Alert, &value), Some(Status::Suppressed));
         let value = json!({"status_id": 5, "status": "Suppressed"});
-        assert_eq!(of(Kind::Alert, &value), Some(Status::Resolved));
+        assert_eq!(of(Kind::Alert, &value), Some(Status::Dismissed));
         let value = json!({"status_id": 99, "status": "In progress"});
         assert_eq!(of(Kind::Alert, &value), Some(Status::InProgress));
         assert_eq!(
@@ -171,6 +176,8 @@ mod tests {
             let value = json!({"status_id": 1, "compliance": value});
             assert_eq!(of(Kind::Compliance, &value), Some(expected), "{value}");
         }
+        let over = json!({"status_id": 5, "compliance": {"status_id": 3}});
+        assert_eq!(of(Kind::Compliance, &over), Some(Status::Skipped));
         let manual = json!({"status_id": 1, "status_code": "MANUAL"});
         assert_eq!(of(Kind::Compliance, &manual), Some(Status::Skipped));
     }
