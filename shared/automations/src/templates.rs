@@ -395,8 +395,12 @@ mod tests {
             "more than 256 KiB of text"
         );
         assert_eq!(
-            limited(&format!("{{{{ 1 }}}}{}", "x".repeat(SOURCE_LIMIT))),
-            "more than 64 KiB of template"
+            render(
+                &format!("{{{{ 1 }}}}{}", "x".repeat(SOURCE_LIMIT)),
+                &names(),
+                Escape::None
+            ),
+            Err(RenderError::Invalid("the template is too long".to_owned()))
         );
         assert!(matches!(
             evaluate("{{ ['x' * 90000] * 30 }}", &names()),

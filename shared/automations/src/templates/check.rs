@@ -5,8 +5,14 @@ use super::{RenderError, SOURCE_LIMIT};
 use crate::nearest::nearest;
 use minijinja::Error;
 use minijinja::machinery::ast::Stmt;
-use minijinja::machinery::{Span, parse};
+use minijinja::machinery::{Span, Token, parse, tokenize};
 use minijinja::syntax::SyntaxConfig;
+use std::ops::Range;
+
+/// Words and signs in one `{{ … }}` or `{% … %}`.
+const EXPRESSION_LIMIT: usize = 500;
+/// `elif`s in one template.
+const BRANCH_LIMIT: usize = 100;
 
 const STATEMENTS: [&str; 11] = [
     "if", "elif", "else", "endif", "for", "endfor", "set", "with", "endwith", "do", "raw",
@@ -39,22 +45,13 @@ pub fn check(source: &str, names: &Names) -> Result<(), TemplateFault> {
 /// Finds everything that is wrong with a template, in the order it stands there; a fault of syntax hides the others.
 #[must_use]
 pub fn faults(source: &str, names: &Names) -> Vec<TemplateFault> {
-    if source.len() > SOURCE_LIMIT {
-        return vec![TemplateFault {
-            offset: 0,
-            len: source.len(),
-            message: format!("template is longer than {} KiB", SOURCE_LIMIT / 1024),
-            help: None,
-        }];
-    }
-    if !has_tags(source) {
+    if !has_tags(source) && source.len() <= SOURCE_LIMIT {
         return Vec::new();
     }
-    let template = match parse(source, "template", SyntaxConfig::default()) {
-        Ok(template) => template,
-        Err(error) => return vec![syntax_fault(source, &error)],
-    };
-    walk::faults(source, &template, names)
+    match parsed(source) {
+        Ok(template) => walk::faults(source, &template, names),
+        Err(fault) => vec![fault],
+    }
 }
 
 /// Whether a template is one `{{ expression }}`, which [`super::evaluate`] gives the value of.
@@ -71,10 +68,7 @@ pub(super) fn has_tags(source: &str) -> bool {
 pub(super) fn expression(source: &str) -> Option<&str> {
     let source = source.trim();
     let inner = source.strip_prefix("{{")?.strip_suffix("}}")?;
-    if source.len() > SOURCE_LIMIT {
-        return None;
-    }
-    let Ok(Stmt::Template(template)) = parse(source, "template", SyntaxConfig::default()) else {
+    let Ok(Stmt::Template(template)) = parsed(source) else {
         return None;
     };
     let [Stmt::EmitExpr(_)] = template.children.as_slice() else {
@@ -87,20 +81,50 @@ pub(super) fn expression(source: &str) -> Option<&str> {
 
 /// Refuses at rendering what [`check`] refuses for the sake of limits and escaping, in case a template was never checked.
 pub(super) fn acceptable(source: &str) -> Result<(), RenderError> {
-    if source.len() > SOURCE_LIMIT {
-        return Err(RenderError::Limit(format!(
-            "more than {} KiB of template",
-            SOURCE_LIMIT / 1024
-        )));
-    }
-    let template = parse(source, "template", SyntaxConfig::default())
-        .map_err(|error| RenderError::Invalid(syntax_fault(source, &error).message))?;
+    let template = parsed(source).map_err(|fault| RenderError::Invalid(fault.message))?;
     match refused(&template) {
         Some((word, _)) => Err(RenderError::Invalid(format!(
             "`{word}` block is not allowed"
         ))),
         None => Ok(()),
     }
+}
+
+/// Parses a template that is small enough for it.
+///
+/// The parser nests long chains of operators and of `elif` without a limit of its own, and whatever goes through them
+/// afterwards needs stack for each link.
+fn parsed(source: &str) -> Result<Stmt<'_>, TemplateFault> {
+    let too_long = |span: Range<usize>, what: &str, help: &str| TemplateFault {
+        offset: span.start,
+        len: span.len(),
+        message: format!("{what} is too long"),
+        help: Some(help.to_owned()),
+    };
+    if source.len() > SOURCE_LIMIT {
+        let help = format!("a template has {} KiB at most", SOURCE_LIMIT / 1024);
+        return Err(too_long(0..source.len(), "the template", &help));
+    }
+    let mut within = 0;
+    let mut branches = 0;
+    for token in tokenize(source, false, SyntaxConfig::default()) {
+        let (token, span) = token.map_err(|error| syntax_fault(source, &error))?;
+        let place = span.start_offset as usize..span.end_offset as usize;
+        within = match token {
+            Token::TemplateData(_) | Token::VariableStart | Token::BlockStart => 0,
+            _ => within + 1,
+        };
+        branches += usize::from(matches!(token, Token::Ident("elif")));
+        if within > EXPRESSION_LIMIT {
+            let help = "divide it with `{% set name = … %}`";
+            return Err(too_long(place, "the expression", help));
+        }
+        if branches > BRANCH_LIMIT {
+            let help = "a mapping such as `{'low': 1, 'high': 2}[finding.severity]` may do";
+            return Err(too_long(place, "the chain of `elif`", help));
+        }
+    }
+    parse(source, "template", SyntaxConfig::default()).map_err(|error| syntax_fault(source, &error))
 }
 
 /// The first block that holds text back from the output, where no limit reaches it.
@@ -284,6 +308,36 @@ mod tests {
             fault.help.as_deref(),
             Some("it is known only within `for_each`")
         );
+    }
+
+    #[test]
+    fn long_chains_are_refused_before_they_need_stack() {
+        let chains = |times: usize| {
+            [
+                format!("{{{{ 1{} }}}}", "+finding.title".repeat(times / 4)),
+                format!("{{{{ finding.title{} }}}}", " | upper".repeat(times / 2)),
+                format!("{{{{ raw{} }}}}", ".a".repeat(times / 2)),
+                format!("{{{{ {}1 }}}}", "not ".repeat(times)),
+                format!(
+                    "{{{{ {}1{} }}}}",
+                    "[".repeat(times / 2),
+                    "]".repeat(times / 2)
+                ),
+                format!(
+                    "{{% if raw %}}{}{{% endif %}}",
+                    "{% elif raw %}".repeat(times / 4)
+                ),
+            ]
+        };
+        for source in chains(EXPRESSION_LIMIT - 20) {
+            let _ = faults(&source, &names());
+            let _ = crate::templates::evaluate(&source, &serde_json::json!({ "raw": {} }));
+        }
+        for source in chains(8_000) {
+            let fault = check(&source, &names()).unwrap_err();
+            assert!(fault.message.ends_with("is too long"), "{fault}");
+            assert!(crate::templates::evaluate(&source, &serde_json::json!({})).is_err());
+        }
     }
 
     #[test]
