@@ -29,7 +29,7 @@ pub struct Decoded {
     /// What was not understood, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<Refusal>,
-    /// The button a person pressed to send the findings, if one was.
+    /// The button a person pressed to send the findings, if one was; of several events, the first that has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<CustomAction>,
 }

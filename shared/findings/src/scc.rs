@@ -249,6 +249,7 @@ fn project<'a>(
             "properties.project_id",
             "properties.projectId",
             "properties_project_id",
+            "properties.network.project",
         ],
     )?;
     let in_name = resource_name.and_then(|name| resource_id::part_after(name, "projects"));

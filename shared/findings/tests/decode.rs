@@ -106,6 +106,31 @@ fn a_bad_finding_does_not_spoil_the_one_beside_it() {
 }
 
 #[test]
+fn a_custom_action_is_told_with_the_findings_it_was_chosen_for() {
+    let payload = std::fs::read(data().join("ocsf/findings-imported-v2-several.json")).unwrap();
+    let mut event: Value = serde_json::from_slice(&payload).unwrap();
+    event["detail-type"] = json!("Security Hub Findings - Custom Action");
+    event["resources"] =
+        json!(["arn:aws:securityhub:eu-west-1:111122223333:action/custom/isolate"]);
+    event["detail"]["actionName"] = json!("Isolate");
+    event["detail"]["actionDescription"] = json!("Take the machine off the network");
+    let decoded = quench_findings::decode(event.to_string().as_bytes());
+    assert_eq!(decoded.findings.len(), 2);
+    assert_eq!(
+        serde_json::to_value(&decoded.action).unwrap(),
+        json!({"id": "isolate", "name": "Isolate", "description": "Take the machine off the network"})
+    );
+}
+
+#[test]
+fn the_account_is_the_findings_own_and_not_the_one_that_forwards_it() {
+    let payload = std::fs::read(data().join("ocsf/findings-imported-v2.json")).unwrap();
+    let finding = quench_findings::decode(&payload).findings.remove(0);
+    assert_eq!(finding.raw["account"], "444455556666");
+    assert_eq!(finding.account.as_deref(), Some("111122223333"));
+}
+
+#[test]
 fn what_is_no_finding_is_refused_with_its_reason() {
     for (payload, path, reason) in [
         ("", "$", "is empty"),

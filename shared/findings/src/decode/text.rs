@@ -102,13 +102,15 @@ fn several(text: &str) -> Option<Vec<Result<Value, Refusal>>> {
         .filter(|line| !line.trim().is_empty())
         .collect();
     let is_container = |value: &Value| value.is_object() || value.is_array();
+    // The cheap test first: a large value over many lines, cut off, is no list of lines.
+    let all_open = lines
+        .iter()
+        .all(|line| line.trim_start().starts_with(['{', '[']));
     if lines.len() > 1
+        && all_open
         && lines
             .iter()
             .any(|line| serde_json::from_str::<Value>(line).is_ok_and(|value| is_container(&value)))
-        && lines
-            .iter()
-            .all(|line| line.trim_start().starts_with(['{', '[']))
     {
         return Some(
             lines
