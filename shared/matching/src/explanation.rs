@@ -1,9 +1,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::condition::{Condition, Operator};
+use crate::condition::Operator;
+use crate::conditions::{Asked, Code, Conditions};
 use crate::path::elements;
-use crate::predicate::{Predicate, Scalar, Test};
+use crate::test::{Found, Test};
 
 /// Values that one condition lists at most.
 const MOST_SEEN: usize = 16;
@@ -47,26 +48,29 @@ pub struct ConditionExplanation {
 
 /// Explains a rule given as its sets.
 pub(crate) fn explain<'a>(
-    sets: impl Iterator<Item = impl Iterator<Item = &'a (Condition, Predicate)>>,
+    conditions: &Conditions,
+    sets: impl Iterator<Item = &'a [Code]>,
     document: &Value,
 ) -> Explanation {
     let sets: Vec<SetExplanation> = sets
         .map(|set| {
-            let conditions: Vec<ConditionExplanation> = set
-                .map(|(condition, predicate)| {
-                    let (held, seen) = look(predicate, document);
+            let explained: Vec<ConditionExplanation> = set
+                .iter()
+                .map(|code| {
+                    let (held, seen) = look(conditions, *code, document);
+                    let (field, operator, expected) = conditions.spelled(*code);
                     ConditionExplanation {
-                        field: condition.field.clone(),
-                        operator: condition.operator,
-                        expected: condition.value.clone(),
+                        field: field.to_owned(),
+                        operator,
+                        expected,
                         held,
                         seen,
                     }
                 })
                 .collect();
             SetExplanation {
-                held: conditions.iter().all(|condition| condition.held),
-                conditions,
+                held: explained.iter().all(|condition| condition.held),
+                conditions: explained,
             }
         })
         .collect();
@@ -76,21 +80,22 @@ pub(crate) fn explain<'a>(
     }
 }
 
-/// Whether a predicate holds, and the values it was asked of.
-fn look(predicate: &Predicate, document: &Value) -> (bool, Vec<Value>) {
+/// Whether a condition holds, and the values it was asked of.
+fn look(conditions: &Conditions, code: Code, document: &Value) -> (bool, Vec<Value>) {
     let mut seen = Vec::new();
-    if let Test::Exists(expected) = predicate.test {
-        predicate.path.resolve(document, |place| {
+    if let Asked::Other(Test::Exists(expected)) = conditions.asked(code) {
+        conditions.resolve(code, document, |place| {
             seen.push(shown(place));
             seen.len() == MOST_SEEN
         });
-        return (seen.is_empty() != expected, seen);
+        return (seen.is_empty() != *expected, seen);
     }
     let mut held = false;
-    predicate.path.resolve(document, |place| {
+    let mut buffer = String::new();
+    conditions.resolve(code, document, |place| {
         elements(place, |value| {
             let passes =
-                !held && Scalar::of(value).is_some_and(|scalar| predicate.test.holds(scalar));
+                !held && Found::with(value, |found| conditions.passes(code, found, &mut buffer));
             held |= passes;
             if seen.len() < MOST_SEEN {
                 seen.push(shown(value));
@@ -124,7 +129,7 @@ fn cut(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Rule, compile};
+    use crate::{Condition, Rule, compile};
     use serde_json::json;
 
     fn explained(condition: Condition, document: &Value) -> ConditionExplanation {

@@ -44,21 +44,29 @@
 #![warn(missing_docs)]
 
 mod condition;
+mod conditions;
+mod document;
+mod expectation;
 mod explanation;
 mod fold;
+mod index;
 mod invalid;
+mod literal;
 mod matcher;
 mod network;
 mod number;
 mod path;
-mod predicate;
 mod rule;
+mod scratch;
 mod severity;
+mod test;
 
 pub use condition::{Condition, Operator, ValueType};
+pub use document::NotJson;
 pub use explanation::{ConditionExplanation, Explanation, SetExplanation};
 pub use fold::{fold, fold_char};
 pub use invalid::{ConditionFault, InvalidCondition, InvalidRule, RuleFault};
 pub use matcher::Matcher;
 pub use path::InvalidPath;
 pub use rule::{Rule, check, compile};
+pub use scratch::Scratch;

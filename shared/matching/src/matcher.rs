@@ -1,50 +1,203 @@
-use std::collections::HashMap;
+use std::sync::Mutex;
 
 use serde_json::Value;
 
 use crate::condition::Condition;
+use crate::conditions::{Code, Conditions, Gatherer};
+use crate::document::bytes::Reader;
+use crate::document::tree::Walker;
+use crate::document::{NotJson, blocks};
 use crate::explanation::{self, Explanation};
-use crate::path::elements;
-use crate::predicate::{Predicate, Scalar, Test};
+use crate::index::Index;
+use crate::index::build::{Set, build};
+use crate::index::search::Search;
+use crate::invalid::ConditionFault;
+use crate::scratch::Scratch;
 
 /// Compiled rules, made by [`crate::compile`]; matching cannot fail.
 ///
 /// It is immutable, so threads may share it.
 #[derive(Debug, Clone, Default)]
 pub struct Matcher {
-    conditions: Vec<(Condition, Predicate)>,
-    rules: Vec<Vec<Vec<usize>>>,
+    conditions: Conditions,
+    index: Index,
+    rules: Rules,
+    idle: Idle,
+}
+
+/// The rules as they were given: sets and conditions by position.
+#[derive(Debug, Clone, Default)]
+struct Rules {
+    /// For each rule, the position behind its last set.
+    set_ends: Vec<u32>,
+    /// For each set, the position behind its last condition.
+    code_ends: Vec<u32>,
+    codes: Vec<Code>,
+    /// Rules without sets.
+    unconditional: Vec<u32>,
+}
+
+/// Scratches that no thread uses now.
+#[derive(Debug, Default)]
+struct Idle(Mutex<Vec<Scratch>>);
+
+impl Clone for Idle {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 impl Matcher {
     /// How many rules were compiled.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.rules.len()
+        self.rules.set_ends.len()
     }
 
     /// Whether there are no rules.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rules.is_empty()
+        self.rules.set_ends.is_empty()
     }
 
     /// The rules that match a document, as ascending positions in what was compiled.
     #[must_use]
     pub fn matches(&self, document: &Value) -> Vec<usize> {
-        let mut known = vec![None; self.conditions.len()];
-        let mut holds = |condition: usize| {
-            *known[condition].get_or_insert_with(|| self.conditions[condition].1.holds_in(document))
-        };
-        (0..self.rules.len())
-            .filter(|rule| {
-                let sets = &self.rules[*rule];
-                sets.is_empty()
-                    || sets
-                        .iter()
-                        .any(|set| set.iter().all(|condition| holds(*condition)))
-            })
-            .collect()
+        let idle = self.idle.0.lock().ok().and_then(|mut idle| idle.pop());
+        let mut scratch = idle.unwrap_or_default();
+        let matched = self.matches_value(document, &mut scratch).to_vec();
+        if let Ok(mut idle) = self.idle.0.lock() {
+            idle.push(scratch);
+        }
+        matched
+    }
+
+    /// As [`Matcher::matches`], in room that is used again.
+    ///
+    /// ```
+    /// use quench_matching::{Rule, Scratch, compile};
+    /// use serde_json::json;
+    ///
+    /// let matcher = compile(&[Rule { name: "everything".to_owned(), sets: vec![] }])?;
+    /// assert_eq!(matcher.matches_value(&json!({}), &mut Scratch::default()), [0]);
+    /// # Ok::<(), Vec<quench_matching::InvalidRule>>(())
+    /// ```
+    pub fn matches_value<'s>(&self, document: &Value, scratch: &'s mut Scratch) -> &'s [usize] {
+        self.clear(scratch);
+        Walker {
+            trie: &self.index.trie,
+            wants: &self.index.wants,
+            seen: &mut scratch.seen,
+            visits: &mut scratch.visits,
+            name: &mut scratch.name,
+        }
+        .walk(document);
+        let exact = scratch.visits.ambiguous.then_some(document);
+        self.search(&[], exact, scratch)
+    }
+
+    /// As [`Matcher::matches`], of a document that is not parsed yet.
+    ///
+    /// Only what a rule's path leads to is read; of the rest, strings must end, brackets must balance and the bytes must
+    /// be UTF-8. Whatever [`serde_json`] accepts gives the result that its parsed value would give, with one reservation:
+    /// `serde_json` must be built with its feature `float_roundtrip`, else it misreads some fractions.
+    ///
+    /// # Errors
+    /// The document is not JSON, as far as it was read.
+    ///
+    /// ```
+    /// use quench_matching::{Condition, Operator, Rule, Scratch, compile};
+    ///
+    /// let rule = Rule {
+    ///     name: "production".to_owned(),
+    ///     sets: vec![vec![Condition {
+    ///         field: "tags.env".to_owned(),
+    ///         operator: Operator::StartsWith,
+    ///         value: "prod".into(),
+    ///         value_type: None,
+    ///     }]],
+    /// };
+    /// let matcher = compile(&[rule])?;
+    /// let mut scratch = Scratch::default();
+    /// assert_eq!(matcher.matches_bytes(br#"{"Tags": {"Env": "PROD-eu"}}"#, &mut scratch), Ok(&[0][..]));
+    /// let error = matcher.matches_bytes(br#"{"Tags": {"Env" "PROD"}}"#, &mut scratch).expect_err("a colon is missing");
+    /// assert_eq!(error.to_string(), "byte 16 of the document: found something else than a colon");
+    /// # Ok::<(), Vec<quench_matching::InvalidRule>>(())
+    /// ```
+    pub fn matches_bytes<'s>(
+        &self,
+        document: &[u8],
+        scratch: &'s mut Scratch,
+    ) -> Result<&'s [usize], NotJson> {
+        self.clear(scratch);
+        if u32::try_from(document.len()).is_err() {
+            return Err(NotJson::new(0, "more than 4 GiB"));
+        }
+        let survey = blocks::survey(document, &mut scratch.blocks)?;
+        if survey.wide
+            && let Err(error) = std::str::from_utf8(document)
+        {
+            return Err(NotJson::new(error.valid_up_to(), "bytes that are no UTF-8"));
+        }
+        Reader {
+            document,
+            blocks: &scratch.blocks,
+            survey,
+            trie: &self.index.trie,
+            wants: &self.index.wants,
+            seen: &mut scratch.seen,
+            visits: &mut scratch.visits,
+            name: &mut scratch.name,
+            unescaped: &mut scratch.unescaped,
+        }
+        .read()?;
+        if !scratch.visits.ambiguous {
+            return Ok(self.search(document, None, scratch));
+        }
+        let parsed: Value = serde_json::from_slice(document).map_err(|error| {
+            let lines = document
+                .split_inclusive(|byte| *byte == b'\n')
+                .take(error.line().saturating_sub(1));
+            NotJson::new(
+                lines.map(<[u8]>::len).sum::<usize>() + error.column().saturating_sub(1),
+                "no JSON",
+            )
+        })?;
+        Ok(self.search(document, Some(&parsed), scratch))
+    }
+
+    fn clear(&self, scratch: &mut Scratch) {
+        scratch.clear(
+            self.index.wants.len(),
+            self.index.trie.len(),
+            self.index.pivots(),
+        );
+    }
+
+    fn search<'s>(
+        &self,
+        document: &[u8],
+        exact: Option<&Value>,
+        scratch: &'s mut Scratch,
+    ) -> &'s [usize] {
+        let matched = &mut scratch.matched;
+        matched.extend(self.rules.unconditional.iter().map(|rule| *rule as usize));
+        Search {
+            index: &self.index,
+            conditions: &self.conditions,
+            document,
+            exact,
+            seen: &scratch.seen,
+            done: &mut scratch.done,
+            generation: scratch.generation,
+            memo: &mut scratch.memo,
+            buffer: &mut scratch.buffer,
+            matched,
+        }
+        .run();
+        matched.sort_unstable();
+        matched.dedup();
+        matched
     }
 
     /// Says of every condition of a rule whether it holds, and which values it saw.
@@ -72,64 +225,91 @@ impl Matcher {
     /// ```
     #[must_use]
     pub fn explain(&self, rule: usize, document: &Value) -> Explanation {
-        explanation::explain(
-            self.rules[rule]
-                .iter()
-                .map(|set| set.iter().map(|condition| &self.conditions[*condition])),
-            document,
-        )
+        explanation::explain(&self.conditions, self.rules.sets(rule), document)
+    }
+
+    /// Bytes that the matcher takes on the heap, near enough: what regular expressions take is guessed.
+    #[must_use]
+    pub fn heap_size(&self) -> usize {
+        let rules = &self.rules;
+        let words = rules.set_ends.capacity() + rules.code_ends.capacity() + rules.codes.capacity();
+        4 * (words + rules.unconditional.capacity()) + self.conditions.bytes() + self.index.bytes()
     }
 }
 
-impl Predicate {
-    /// Whether any value that the path leads to passes.
-    pub(crate) fn holds_in(&self, document: &Value) -> bool {
-        if let Test::Exists(expected) = self.test {
-            return self.path.resolve(document, |_| true) == expected;
+impl Rules {
+    /// The conditions of each set of a rule.
+    fn sets(&self, rule: usize) -> impl Iterator<Item = &[Code]> {
+        let first = before(&self.set_ends, rule);
+        let last = self.set_ends[rule] as usize;
+        (first..last)
+            .map(|set| &self.codes[before(&self.code_ends, set)..self.code_ends[set] as usize])
+    }
+}
+
+/// Where an item begins, given where each ends.
+fn before(ends: &[u32], item: usize) -> usize {
+    item.checked_sub(1)
+        .map_or(0, |previous| ends[previous] as usize)
+}
+
+/// Gathers rules; equal conditions are kept once.
+pub(crate) struct Builder<'a> {
+    gatherer: Gatherer<'a>,
+    rules: Rules,
+}
+
+impl<'a> Builder<'a> {
+    pub(crate) fn new() -> Self {
+        Self {
+            gatherer: Gatherer::new(),
+            rules: Rules::default(),
         }
-        self.path.resolve(document, |place| {
-            elements(place, |value| {
-                Scalar::of(value).is_some_and(|scalar| self.test.holds(scalar))
-            })
-        })
-    }
-}
-
-/// Gathers checked rules; equal conditions are kept once.
-#[derive(Default)]
-pub(crate) struct Builder {
-    matcher: Matcher,
-    known: HashMap<String, usize>,
-}
-
-impl Builder {
-    pub(crate) fn rule(&mut self) {
-        self.matcher.rules.push(Vec::new());
     }
 
+    /// Adds a condition to the set that is being gathered.
+    pub(crate) fn condition(&mut self, condition: &'a Condition) -> Result<(), ConditionFault> {
+        self.gatherer
+            .add(condition)
+            .map(|code| self.rules.codes.push(code))
+    }
+
+    /// Ends a set.
     pub(crate) fn set(&mut self) {
-        if let Some(rule) = self.matcher.rules.last_mut() {
-            rule.push(Vec::new());
-        }
+        self.rules.code_ends.push(self.rules.codes.len() as u32);
     }
 
-    pub(crate) fn condition(&mut self, condition: &Condition, predicate: Predicate) {
-        let key = format!("{condition:?}");
-        let index = *self.known.entry(key).or_insert_with(|| {
-            self.matcher.conditions.push((condition.clone(), predicate));
-            self.matcher.conditions.len() - 1
-        });
-        if let Some(set) = self
-            .matcher
-            .rules
-            .last_mut()
-            .and_then(|rule| rule.last_mut())
-        {
-            set.push(index);
+    /// Ends a rule.
+    pub(crate) fn rule(&mut self) {
+        let rules = &mut self.rules;
+        let sets = rules.code_ends.len() as u32;
+        if rules.set_ends.last().copied().unwrap_or(0) == sets {
+            rules.unconditional.push(rules.set_ends.len() as u32);
         }
+        rules.set_ends.push(sets);
     }
 
     pub(crate) fn finish(self) -> Matcher {
-        self.matcher
+        let (conditions, trie) = self.gatherer.finish();
+        let mut rules = self.rules;
+        rules.set_ends.shrink_to_fit();
+        rules.code_ends.shrink_to_fit();
+        rules.codes.shrink_to_fit();
+        rules.unconditional.shrink_to_fit();
+        let sets: Vec<Set<'_>> = (0..rules.set_ends.len())
+            .flat_map(|rule| {
+                rules.sets(rule).map(move |conditions| Set {
+                    rule: rule as u32,
+                    conditions,
+                })
+            })
+            .collect();
+        let index = build(&conditions, trie, &sets);
+        Matcher {
+            conditions,
+            index,
+            rules,
+            idle: Idle::default(),
+        }
     }
 }

@@ -1,5 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::index::hash;
+
 /// A block of IP addresses: those that share the leading `prefix` bits of `address`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Network {
@@ -61,6 +63,35 @@ impl Network {
         }
     }
 
+    /// Whether the block is of IPv6, and the bits its addresses share.
+    pub(crate) fn block(self) -> (bool, u8) {
+        (self.address.is_ipv6(), self.prefix)
+    }
+
+    /// A hash of the block.
+    pub(crate) fn block_hash(self) -> u64 {
+        let bits = match self.address {
+            IpAddr::V4(v4) => v4.to_bits().into(),
+            IpAddr::V6(v6) => v6.to_bits(),
+        };
+        hash_of(self.address.is_ipv6(), self.prefix, bits)
+    }
+
+    /// The hash of the block with such a prefix around an address; nothing if the address is of the other family.
+    pub(crate) fn block_hash_around(address: IpAddr, v6: bool, prefix: u8) -> Option<u64> {
+        match (address.to_canonical(), v6) {
+            (IpAddr::V4(address), false) => Some(hash_of(
+                false,
+                prefix,
+                (address.to_bits() & mask4(prefix)).into(),
+            )),
+            (IpAddr::V6(address), true) => {
+                Some(hash_of(true, prefix, address.to_bits() & mask6(prefix)))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether an address lies in the block; an IPv4-mapped address counts as the IPv4 address it maps.
     pub(crate) fn holds(self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
@@ -73,6 +104,19 @@ impl Network {
             _ => false,
         }
     }
+}
+
+fn hash_of(v6: bool, prefix: u8, bits: u128) -> u64 {
+    let mut bytes = [0; 18];
+    bytes[..16].copy_from_slice(&bits.to_le_bytes());
+    bytes[16] = prefix;
+    bytes[17] = v6.into();
+    // Letters would count regardless of case, so each byte is split into two that are none.
+    let mut halves = [0; 36];
+    for (pair, byte) in halves.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+        *pair = [byte >> 4, byte & 15];
+    }
+    hash::text(&halves)
 }
 
 fn mask4(prefix: u8) -> u32 {

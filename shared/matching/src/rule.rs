@@ -1,9 +1,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::condition::Condition;
+use crate::expectation::faults;
 use crate::invalid::{InvalidCondition, InvalidRule, RuleFault};
 use crate::matcher::{Builder, Matcher};
-use crate::predicate::Predicate;
 
 /// Sets of conditions: in a set all must hold, of the sets any.
 ///
@@ -43,7 +43,7 @@ pub struct Rule {
 /// ```
 pub fn compile(rules: &[Rule]) -> Result<Matcher, Vec<InvalidRule>> {
     let mut invalid = Vec::new();
-    let mut builder = Builder::default();
+    let mut builder = Builder::new();
     for (index, rule) in rules.iter().enumerate() {
         let mut refuse = |set, condition, fault| {
             invalid.push(InvalidRule {
@@ -57,22 +57,20 @@ pub fn compile(rules: &[Rule]) -> Result<Matcher, Vec<InvalidRule>> {
         if rule.name.trim().is_empty() {
             refuse(None, None, RuleFault::Nameless);
         }
-        builder.rule();
         for (set_index, set) in rule.sets.iter().enumerate() {
             if set.is_empty() {
                 refuse(Some(set_index), None, RuleFault::EmptySet);
             }
-            builder.set();
             for (position, condition) in set.iter().enumerate() {
-                match Predicate::compile(condition) {
-                    Ok(predicate) => builder.condition(condition, predicate),
-                    Err(faults) => {
-                        let fault = InvalidCondition::new(condition, faults).into();
-                        refuse(Some(set_index), Some(position), fault);
-                    }
+                if builder.condition(condition).is_err()
+                    && let Err(fault) = check(condition)
+                {
+                    refuse(Some(set_index), Some(position), fault.into());
                 }
             }
+            builder.set();
         }
+        builder.rule();
     }
     if invalid.is_empty() {
         Ok(builder.finish())
@@ -99,8 +97,10 @@ pub fn compile(rules: &[Rule]) -> Result<Matcher, Vec<InvalidRule>> {
 /// assert_eq!(error.to_string(), "`service.count greater_than`: `greater_than` takes a number, not a text");
 /// ```
 pub fn check(condition: &Condition) -> Result<(), InvalidCondition> {
-    match Predicate::compile(condition) {
-        Ok(_) => Ok(()),
-        Err(faults) => Err(InvalidCondition::new(condition, faults)),
+    let faults = faults(condition);
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(InvalidCondition::new(condition, faults))
     }
 }

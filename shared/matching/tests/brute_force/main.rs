@@ -3,7 +3,7 @@
 mod reference;
 
 use proptest::prelude::*;
-use quench_matching::{Condition, Operator, Rule, ValueType, compile};
+use quench_matching::{Condition, Operator, Rule, Scratch, ValueType, compile};
 use serde_json::{Map, Value, json};
 
 /// Texts chosen so that they meet: case variants, parts of each other, numbers and booleans as text, letters that fold.
@@ -194,10 +194,16 @@ proptest! {
     #[test]
     fn the_matcher_finds_what_a_naive_reading_finds(rules in rules(), documents in prop::collection::vec(documents(), 1..6)) {
         let matcher = compile(&rules).expect("only checked conditions are left");
+        let mut scratch = Scratch::default();
         for document in &documents {
             let expected: Vec<usize> =
                 (0..rules.len()).filter(|rule| reference::rule_matches(&rules[*rule], document)).collect();
-            prop_assert_eq!(matcher.matches(document), expected, "{}", document);
+            prop_assert_eq!(&matcher.matches(document), &expected, "{}", document);
+            prop_assert_eq!(matcher.matches_value(document, &mut scratch), &expected, "{}", document);
+            let text = document.to_string();
+            prop_assert_eq!(matcher.matches_bytes(text.as_bytes(), &mut scratch), Ok(&expected[..]), "{}", text);
+            let text = format!("{document:#}");
+            prop_assert_eq!(matcher.matches_bytes(text.as_bytes(), &mut scratch), Ok(&expected[..]), "{}", text);
             for (index, rule) in rules.iter().enumerate() {
                 let explanation = matcher.explain(index, document);
                 prop_assert_eq!(explanation.matched, reference::rule_matches(rule, document));
@@ -208,6 +214,82 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+/// JSON as somebody might have typed it: names several times, needless escapes, blanks, numbers in odd forms.
+fn typed() -> impl Strategy<Value = String> {
+    let blank = || prop::sample::select(vec!["", "", "", " ", "\n\t "]);
+    let number = prop_oneof![
+        "-?(0|[1-9][0-9]{0,2})(\\.[0-9]{1,3})?([eE][+-]?[0-9])?",
+        "-?[1-9][0-9]{15,25}",
+        Just("-0".to_owned()),
+    ];
+    let word = prop::sample::select(vec!["true", "false", "null"]).prop_map(str::to_owned);
+    let leaf = prop_oneof![4 => typed_text(texts()), 2 => number, 1 => word];
+    let name = || typed_text(prop::sample::select(NAMES.to_vec()).prop_map(str::to_owned));
+    leaf.prop_recursive(4, 40, 5, move |inner| {
+        let member = (name(), blank(), blank(), inner.clone(), blank())
+            .prop_map(|(name, before, after, value, end)| format!("{name}{before}:{after}{value}{end}"));
+        let element = (blank(), inner, blank()).prop_map(|(before, value, after)| format!("{before}{value}{after}"));
+        prop_oneof![
+            2 => prop::collection::vec(member, 0..6).prop_map(|members| format!("{{{}}}", members.join(","))),
+            1 => prop::collection::vec(element, 0..4).prop_map(|elements| format!("[{}]", elements.join(", "))),
+        ]
+    })
+}
+
+/// A text in quotes, some of its characters escaped without need.
+fn typed_text(texts: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
+    (texts, any::<u32>()).prop_map(|(text, choice)| {
+        let mut typed = String::from("\"");
+        for (position, c) in text.chars().enumerate() {
+            if choice >> (position % 32) & 7 == 0 || c < ' ' {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    typed.push_str(&format!("\\u{unit:04X}"));
+                }
+            } else if c == '"' || c == '\\' {
+                typed.extend(['\\', c]);
+            } else {
+                typed.push(c);
+            }
+        }
+        typed + "\""
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_was_typed_matches_as_what_was_parsed(rules in rules(), documents in prop::collection::vec(typed(), 1..6)) {
+        let matcher = compile(&rules).expect("only checked conditions are left");
+        let mut scratch = Scratch::default();
+        for document in &documents {
+            let Ok(parsed) = serde_json::from_str::<Value>(document) else {
+                // A number out of range; where it is not looked at, nobody minds.
+                let _ = matcher.matches_bytes(document.as_bytes(), &mut scratch);
+                continue;
+            };
+            let expected: Vec<usize> =
+                (0..rules.len()).filter(|rule| reference::rule_matches(&rules[*rule], &parsed)).collect();
+            prop_assert_eq!(matcher.matches_bytes(document.as_bytes(), &mut scratch), Ok(&expected[..]), "{}", document);
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(rules in rules(), mut document in typed().prop_map(String::into_bytes), changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4), end in any::<prop::sample::Index>()) {
+        let matcher = compile(&rules).expect("only checked conditions are left");
+        let mut scratch = Scratch::default();
+        for (at, byte) in changes {
+            if !document.is_empty() {
+                let at = at.index(document.len());
+                document[at] = byte;
+            }
+        }
+        let _ = matcher.matches_bytes(&document, &mut scratch);
+        document.truncate(end.index(document.len() + 1));
+        let _ = matcher.matches_bytes(&document, &mut scratch);
     }
 }
 

@@ -1,0 +1,395 @@
+use super::hash;
+use super::table::Table;
+use super::trie::{Trie, TrieBuilder};
+use super::{Details, Index, Link, NOWHERE, Pivot, Screen, Slot, key, look};
+use crate::conditions::{Asked, Code, Conditions};
+use crate::fold::{fold, fold_into};
+use crate::number::Number;
+use crate::test::{Comparison, List, Test, TextOperator};
+
+/// A set of a rule.
+pub(crate) struct Set<'a> {
+    pub(crate) rule: u32,
+    pub(crate) conditions: &'a [Code],
+}
+
+/// Files every set under the condition that a document is least likely to fulfil.
+pub(crate) fn build(conditions: &Conditions, trie: TrieBuilder, sets: &[Set<'_>]) -> Index {
+    let (trie, slots) = trie.finish();
+    let mut builder = Builder::new(conditions, trie, slots as usize);
+    let likelihoods = likelihoods(conditions, slots as usize, sets);
+    // The sets of a pivot lie one behind the other, in the order of the rules.
+    let mut filed: Vec<(Option<Code>, u32)> = (0..)
+        .zip(sets)
+        .map(|(position, set)| (builder.pivot_of(set, &likelihoods), position))
+        .collect();
+    filed.sort_unstable();
+    let mut filed = filed.as_slice();
+    while let Some((pivot, _)) = filed.first() {
+        let count = filed.iter().take_while(|(other, _)| other == pivot).count();
+        let (group, rest) = filed.split_at(count);
+        let first = builder.index.records.len() as u32;
+        for (_, position) in group {
+            builder.record(&sets[*position as usize], *pivot);
+        }
+        match pivot {
+            Some(code) => builder.index.pivots.push(Pivot { code: *code, first }),
+            None => builder.index.always = builder.index.records.len() as u32,
+        }
+        filed = rest;
+    }
+    builder.finish()
+}
+
+/// How likely a document fulfils each condition, judged by the rules alone: what few of the rules that look at a place ask
+/// for, few documents will have there.
+fn likelihoods(conditions: &Conditions, slots: usize, sets: &[Set<'_>]) -> Vec<f32> {
+    /// Makes places that few rules look at count as if some more did.
+    const DOUBT: f32 = 8.0;
+    let mut uses = vec![0u32; conditions.codes().count()];
+    let mut slot_uses = vec![0u32; slots];
+    for code in sets.iter().flat_map(|set| set.conditions) {
+        uses[conditions.ordinal(*code)] += 1;
+        slot_uses[conditions.slot(*code) as usize] += 1;
+    }
+    conditions
+        .codes()
+        .zip(uses)
+        .map(|(code, uses)| {
+            let share = uses as f32 / (slot_uses[conditions.slot(code) as usize] as f32 + DOUBT);
+            let likely = match conditions.asked(code) {
+                Asked::Text(TextOperator::Equals, _) => share,
+                Asked::Text(operator, text) => {
+                    let least = [0.9, 0.6, 0.3, 0.1].get(text.len()).copied().unwrap_or(0.0);
+                    let times = if operator == TextOperator::Contains {
+                        3.0
+                    } else {
+                        2.0
+                    };
+                    f32::max(least, times * share)
+                }
+                Asked::Other(test) => match test {
+                    Test::In(List::Texts(texts)) => share * texts.len() as f32,
+                    Test::In(List::Numbers(numbers, _)) => share * numbers.len() as f32,
+                    Test::In(List::Null) => 0.3,
+                    Test::In(List::Booleans(_)) | Test::Compare(..) => 0.5,
+                    Test::AtLeast(rank) => [0.95, 0.9, 0.6, 0.35, 0.15]
+                        .get(usize::from(*rank))
+                        .copied()
+                        .unwrap_or(0.95),
+                    Test::Cidr(networks) => 0.05 * networks.len() as f32,
+                    Test::Matches(pattern) => {
+                        match pattern.literal.as_ref().map_or(0, |literal| literal.len()) {
+                            0 => 0.9,
+                            1..4 => 0.4,
+                            _ => 0.1,
+                        }
+                    }
+                    Test::Exists(true) => 0.7,
+                    Test::NotIn(_) => 0.9,
+                    Test::Exists(false) => 1.0,
+                },
+            };
+            if matches!(conditions.asked(code), Asked::Other(Test::Exists(false))) {
+                1.0
+            } else {
+                likely.min(0.95)
+            }
+        })
+        .collect()
+}
+
+struct Builder<'a> {
+    conditions: &'a Conditions,
+    index: Index,
+    /// What is looked up, and the link found there.
+    keys: Vec<(u64, u32)>,
+    details: Vec<Details>,
+    /// For each slot the grams of each length that are looked up, to be screened.
+    grams: Vec<(u32, u8, u32)>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(conditions: &'a Conditions, trie: Trie, slots: usize) -> Self {
+        let mut index = Index {
+            trie,
+            wants: vec![0; slots],
+            ..Index::default()
+        };
+        for code in conditions.codes() {
+            index.wants[conditions.slot(code) as usize] |= conditions.asked(code).wants();
+        }
+        index.slots = vec![Slot::default(); slots];
+        let details = (0..slots).map(|_| Details::default()).collect();
+        Self {
+            conditions,
+            index,
+            keys: Vec::new(),
+            details,
+            grams: Vec::new(),
+        }
+    }
+
+    /// The least likely condition of a set; nothing if all hold of what is not there.
+    fn pivot_of(&self, set: &Set<'_>, likelihoods: &[f32]) -> Option<Code> {
+        set.conditions
+            .iter()
+            .map(|code| (likelihoods[self.conditions.ordinal(*code)], *code))
+            .filter(|(likely, _)| *likely < 1.0)
+            .min_by(|left, right| left.0.total_cmp(&right.0))
+            .map(|(_, code)| code)
+    }
+
+    /// Writes what is left to ask when the pivot holds: the rule, how many words follow, and the conditions.
+    fn record(&mut self, set: &Set<'_>, pivot: Option<Code>) {
+        let records = &mut self.index.records;
+        let start = records.len();
+        records.extend([set.rule, 0]);
+        let mut slow: Vec<(u8, Code)> = Vec::new();
+        let mut buffer = String::new();
+        for code in set.conditions {
+            if Some(*code) == pivot {
+                continue;
+            }
+            match self.conditions.asked(*code) {
+                Asked::Text(TextOperator::Equals, text) => {
+                    buffer.clear();
+                    fold_into(text, &mut buffer);
+                    let hash = hash::text(buffer.as_bytes()) as u32;
+                    records.extend([code.0 | super::EQUALS, self.conditions.slot(*code), hash]);
+                }
+                Asked::Text(TextOperator::Contains, _) => slow.push((2, *code)),
+                Asked::Other(Test::Matches(_)) => slow.push((3, *code)),
+                _ => slow.push((1, *code)),
+            }
+        }
+        slow.sort_unstable();
+        slow.dedup();
+        records.extend(slow.iter().map(|(_, code)| code.0));
+        records[start + 1] = (records.len() - start - 2) as u32;
+    }
+
+    fn finish(mut self) -> Index {
+        assert!(
+            u32::try_from(self.index.records.len()).is_ok(),
+            "the sets of all rules take less than 16 GiB"
+        );
+        let counts = self.count_grams();
+        for pivot in 0..self.index.pivots.len() as u32 {
+            self.enter(pivot, &counts);
+        }
+        self.link();
+        self.screen();
+        for (slot, mut details) in self.details.into_iter().enumerate() {
+            if self.index.slots[slot].looks & look::DETAILED != 0 {
+                details.settle();
+                self.index.slots[slot].details = Some(Box::new(details));
+            }
+        }
+        let index = &mut self.index;
+        // What the last pivot ends at.
+        index.pivots.push(Pivot {
+            code: Code(0),
+            first: index.records.len() as u32,
+        });
+        index.pivots.shrink_to_fit();
+        index.records.shrink_to_fit();
+        index.links.shrink_to_fit();
+        self.index
+    }
+
+    /// How often each gram occurs in the needles of pivots, by its hash.
+    fn count_grams(&self) -> Vec<u32> {
+        let mut counts = vec![0; 1 << 16];
+        for pivot in &self.index.pivots {
+            if let Some(needle) = self.needle(pivot.code) {
+                let slot = self.conditions.slot(pivot.code);
+                for (_, length, gram) in grams(needle.as_bytes()) {
+                    counts[place(slot, length, gram)] += 1;
+                }
+            }
+        }
+        counts
+    }
+
+    /// The folded text that must be somewhere in a value.
+    fn needle(&self, code: Code) -> Option<String> {
+        match self.conditions.asked(code) {
+            Asked::Text(TextOperator::Contains, text) if !text.is_empty() => Some(fold(text)),
+            Asked::Other(Test::Matches(pattern)) => pattern.literal.as_deref().map(str::to_owned),
+            _ => None,
+        }
+    }
+
+    /// Makes a pivot findable.
+    fn enter(&mut self, pivot: u32, counts: &[u32]) {
+        let code = self.index.pivots[pivot as usize].code;
+        let slot = self.conditions.slot(code);
+        if let Some(needle) = self.needle(code) {
+            let rarest = grams(needle.as_bytes())
+                .min_by_key(|(_, length, gram)| counts[place(slot, *length, *gram)]);
+            if let Some((at, length, gram)) = rarest {
+                let at = if matches!(self.conditions.asked(code), Asked::Text(..)) {
+                    at
+                } else {
+                    NOWHERE
+                };
+                self.key(slot, u64::from(gram), key::gram(length), pivot, at);
+                self.grams.push((slot, length, gram));
+                self.index.slots[slot as usize].looks |= look::GRAMS;
+            }
+            return;
+        }
+        let conditions = self.conditions;
+        let looks = match conditions.asked(code) {
+            Asked::Text(operator, text) if operator == TextOperator::Equals || !text.is_empty() => {
+                let folded = fold(text);
+                let details = &mut self.details[slot as usize];
+                let (purpose, looks) = match operator {
+                    TextOperator::Equals => (key::TEXT, look::TEXT),
+                    TextOperator::StartsWith => {
+                        details.prefixes.push(folded.len() as u32);
+                        (key::PREFIX, look::PREFIXES)
+                    }
+                    _ => {
+                        details.suffixes.push(folded.len() as u32);
+                        (key::SUFFIX, look::SUFFIXES)
+                    }
+                };
+                self.key(slot, hash::text(folded.as_bytes()), purpose, pivot, NOWHERE);
+                looks
+            }
+            Asked::Other(Test::In(List::Texts(texts))) => {
+                for text in texts {
+                    self.key(slot, hash::text(text.as_bytes()), key::TEXT, pivot, NOWHERE);
+                }
+                look::TEXT
+            }
+            Asked::Other(Test::In(List::Numbers(numbers, _))) => {
+                for number in numbers {
+                    self.key(slot, key::of_number(*number), key::NUMBER, pivot, NOWHERE);
+                }
+                look::NUMBER
+            }
+            Asked::Other(Test::In(List::Booleans(booleans))) => {
+                for boolean in booleans {
+                    self.key(slot, u64::from(*boolean), key::BOOLEAN, pivot, NOWHERE);
+                }
+                look::BOOLEAN
+            }
+            Asked::Other(Test::In(List::Null)) => {
+                self.key(slot, 0, key::NULL, pivot, NOWHERE);
+                look::NULL
+            }
+            Asked::Other(Test::AtLeast(rank)) => {
+                self.key(slot, u64::from(*rank), key::RANK, pivot, NOWHERE);
+                look::RANK
+            }
+            Asked::Other(Test::Compare(comparison, number, _)) => {
+                let details = &mut self.details[slot as usize];
+                match comparison {
+                    Comparison::Greater | Comparison::GreaterOrEqual => {
+                        details.rising.push((*number, pivot))
+                    }
+                    Comparison::Less | Comparison::LessOrEqual => {
+                        details.falling.push((*number, pivot))
+                    }
+                }
+                look::THRESHOLDS
+            }
+            Asked::Other(Test::Cidr(networks)) => {
+                for network in networks {
+                    self.details[slot as usize].networks.push(network.block());
+                    self.key(slot, network.block_hash(), key::NETWORK, pivot, NOWHERE);
+                }
+                look::NETWORKS
+            }
+            // All that holds of most values that are there.
+            Asked::Text(..) | Asked::Other(Test::NotIn(_) | Test::Exists(_) | Test::Matches(_)) => {
+                self.key(slot, 0, key::PRESENT, pivot, NOWHERE);
+                look::PRESENT
+            }
+        };
+        self.index.slots[slot as usize].looks |= looks;
+    }
+
+    fn key(&mut self, slot: u32, hash: u64, purpose: u32, pivot: u32, at: u32) {
+        self.keys.push((
+            hash::bind(hash, slot, purpose),
+            self.index.links.len() as u32,
+        ));
+        self.index.links.push(Link {
+            pivot,
+            at,
+            next: NOWHERE,
+        });
+    }
+
+    /// Fills the table; links of one key are chained.
+    fn link(&mut self) {
+        let mut hashes: Vec<u64> = self.keys.iter().map(|(hash, _)| *hash).collect();
+        hashes.sort_unstable();
+        hashes.dedup();
+        let mut table = Table::with_room(hashes.len());
+        for (hash, link) in &self.keys {
+            if let Some(first) = table.insert(*hash, *link) {
+                let links = &mut self.index.links;
+                links[*link as usize].next = links[first as usize].next;
+                links[first as usize].next = *link;
+            }
+        }
+        self.index.table = table;
+    }
+
+    /// Gives each slot one filter for each length of grams.
+    fn screen(&mut self) {
+        self.grams.sort_unstable();
+        self.grams.dedup();
+        let mut grams = self.grams.as_slice();
+        while let Some((slot, length, _)) = grams.first() {
+            let count = grams
+                .iter()
+                .take_while(|other| (&other.0, &other.1) == (slot, length))
+                .count();
+            let (group, rest) = grams.split_at(count);
+            let mut screen = Screen::with_room(count, *length);
+            for (_, _, gram) in group {
+                screen.add(*gram);
+            }
+            self.details[*slot as usize].screens.push(screen);
+            grams = rest;
+        }
+    }
+}
+
+/// The pieces of a needle by which it is found, four bytes long or as long as it is: offset, length, bytes.
+fn grams(needle: &[u8]) -> impl Iterator<Item = (u32, u8, u32)> {
+    let length = needle.len().min(4);
+    (0..)
+        .zip(needle.windows(length.max(1)))
+        .map(move |(at, gram)| (at, length as u8, super::gram(gram)))
+}
+
+/// Where the count of a gram is kept.
+fn place(slot: u32, length: u8, gram: u32) -> usize {
+    (hash::bind(u64::from(gram), slot, key::gram(length)) >> 48) as usize
+}
+
+impl Details {
+    fn settle(&mut self) {
+        for lengths in [&mut self.prefixes, &mut self.suffixes] {
+            lengths.sort_unstable();
+            lengths.dedup();
+            lengths.shrink_to_fit();
+        }
+        self.networks.sort_unstable();
+        self.networks.dedup();
+        self.networks.shrink_to_fit();
+        let ascending = |left: &(Number, u32), right: &(Number, u32)| left.0.compare(right.0);
+        self.rising.sort_by(ascending);
+        self.falling.sort_by(|left, right| ascending(right, left));
+        self.rising.shrink_to_fit();
+        self.falling.shrink_to_fit();
+        self.screens.shrink_to_fit();
+    }
+}

@@ -1,0 +1,245 @@
+use std::cmp::Ordering;
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use memchr::memmem;
+use regex::Regex;
+use serde_json::Value;
+
+use crate::condition::Operator;
+use crate::fold::{fold, fold_into, same};
+use crate::network::Network;
+use crate::number::Number;
+use crate::severity;
+
+/// How a text is related to an expected one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum TextOperator {
+    Equals,
+    Contains,
+    StartsWith,
+    EndsWith,
+}
+
+/// What is asked of a value; every expectation is already read as its type.
+#[derive(Debug, Clone)]
+pub(crate) enum Test {
+    In(List),
+    NotIn(List),
+    Compare(Comparison, Number, Reading),
+    Exists(bool),
+    /// Rank on the severity scale.
+    AtLeast(u8),
+    Cidr(Vec<Network>),
+    Matches(Box<Pattern>),
+}
+
+/// Expected values of one type; `equals` is a list of one.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum List {
+    Null,
+    /// Folded, in order.
+    Texts(Vec<Box<str>>),
+    Numbers(Vec<Number>, Reading),
+    Booleans(Vec<bool>),
+}
+
+/// A compiled regular expression.
+#[derive(Debug, Clone)]
+pub(crate) struct Pattern {
+    pub(crate) regex: Regex,
+    /// A folded text that is in the folding of whatever matches.
+    pub(crate) literal: Option<Box<str>>,
+}
+
+/// Which numbers count as read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Reading {
+    Any,
+    WholeOnly,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Comparison {
+    Greater,
+    GreaterOrEqual,
+    Less,
+    LessOrEqual,
+}
+
+/// What can be compared: anything in a document but an array, whose elements are compared instead.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Scalar<'a> {
+    Null,
+    Boolean(bool),
+    Number(Number),
+    Text(&'a str),
+    Object,
+}
+
+/// A value of a document with the forms that it is compared in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found<'a> {
+    pub(crate) scalar: Scalar<'a>,
+    /// As text; absent if it has no such form, or none is asked for.
+    pub(crate) text: Option<&'a str>,
+    /// The folding of `text`; absent likewise.
+    pub(crate) folded: Option<&'a str>,
+}
+
+impl TextOperator {
+    pub(crate) fn operator(self) -> Operator {
+        match self {
+            Self::Equals => Operator::Equals,
+            Self::Contains => Operator::Contains,
+            Self::StartsWith => Operator::StartsWith,
+            Self::EndsWith => Operator::EndsWith,
+        }
+    }
+
+    /// Whether a value is so related to the expected text; `buffer` is room for the folded expectation.
+    pub(crate) fn holds(self, expected: &str, found: Found<'_>, buffer: &mut String) -> bool {
+        match self {
+            Self::Equals => found.text.is_some_and(|text| same(text, expected)),
+            _ => found.folded.is_some_and(|text| {
+                buffer.clear();
+                fold_into(expected, buffer);
+                match self {
+                    Self::StartsWith => text.starts_with(buffer.as_str()),
+                    Self::EndsWith => text.ends_with(buffer.as_str()),
+                    _ => memmem::find(text.as_bytes(), buffer.as_bytes()).is_some(),
+                }
+            }),
+        }
+    }
+}
+
+impl Test {
+    /// Whether one value passes. `Exists` asks about places, not values, and never does.
+    pub(crate) fn holds(&self, found: Found<'_>) -> bool {
+        match self {
+            Self::In(list) => list.has(found) == Some(true),
+            Self::NotIn(list) => list.has(found) == Some(false),
+            Self::Compare(comparison, expected, reading) => found
+                .number(*reading)
+                .is_some_and(|number| comparison.accepts(number.compare(*expected))),
+            Self::Exists(_) => false,
+            Self::AtLeast(least) => found.severity().is_some_and(|rank| rank >= *least),
+            Self::Cidr(networks) => found
+                .address()
+                .is_some_and(|address| networks.iter().any(|network| network.holds(address))),
+            Self::Matches(pattern) => found.text.is_some_and(|text| pattern.regex.is_match(text)),
+        }
+    }
+}
+
+impl List {
+    /// Whether the value is one of the list; nothing if it cannot be read as the type of the list.
+    fn has(&self, found: Found<'_>) -> Option<bool> {
+        match self {
+            Self::Null => Some(matches!(found.scalar, Scalar::Null)),
+            Self::Texts(expected) => found.folded.map(|text| {
+                expected
+                    .binary_search_by(|one| one.as_ref().cmp(text))
+                    .is_ok()
+            }),
+            Self::Numbers(expected, reading) => found
+                .number(*reading)
+                .map(|number| expected.contains(&number)),
+            Self::Booleans(expected) => found.boolean().map(|boolean| expected.contains(&boolean)),
+        }
+    }
+}
+
+impl Comparison {
+    pub(crate) fn accepts(self, ordering: Ordering) -> bool {
+        match self {
+            Self::Greater => ordering.is_gt(),
+            Self::GreaterOrEqual => ordering.is_ge(),
+            Self::Less => ordering.is_lt(),
+            Self::LessOrEqual => ordering.is_le(),
+        }
+    }
+}
+
+impl<'a> Scalar<'a> {
+    /// Nothing for an array, and for a number that no operator can hold.
+    pub(crate) fn of(value: &'a Value) -> Option<Self> {
+        Some(match value {
+            Value::Null => Self::Null,
+            Value::Bool(boolean) => Self::Boolean(*boolean),
+            Value::Number(number) => Self::Number(Number::of_json(number)?),
+            Value::String(text) => Self::Text(text),
+            Value::Object(_) => Self::Object,
+            Value::Array(_) => return None,
+        })
+    }
+
+    /// Appends the text that the value is compared as; says whether it has one.
+    pub(crate) fn write_text(self, text: &mut String) -> bool {
+        match self {
+            Self::Text(own) => text.push_str(own),
+            Self::Number(number) => {
+                write!(text, "{number}").expect("a text takes whatever is written to it")
+            }
+            Self::Boolean(boolean) => text.push_str(if boolean { "true" } else { "false" }),
+            Self::Null | Self::Object => return false,
+        }
+        true
+    }
+}
+
+impl Found<'_> {
+    /// Shows a value in all its forms to `look`; an array is not shown, and the answer is no.
+    pub(crate) fn with(value: &Value, look: impl FnOnce(Found<'_>) -> bool) -> bool {
+        let Some(scalar) = Scalar::of(value) else {
+            return false;
+        };
+        let mut text = String::new();
+        if !scalar.write_text(&mut text) {
+            return look(Found {
+                scalar,
+                text: None,
+                folded: None,
+            });
+        }
+        let folded = fold(&text);
+        look(Found {
+            scalar,
+            text: Some(&text),
+            folded: Some(&folded),
+        })
+    }
+
+    pub(crate) fn number(self, reading: Reading) -> Option<Number> {
+        let number = match self.scalar {
+            Scalar::Number(number) => number,
+            Scalar::Text(text) => Number::of_text(text)?,
+            _ => return None,
+        };
+        (reading == Reading::Any || number.is_whole()).then_some(number)
+    }
+
+    pub(crate) fn boolean(self) -> Option<bool> {
+        match self.scalar {
+            Scalar::Boolean(boolean) => Some(boolean),
+            Scalar::Text(text) if text.eq_ignore_ascii_case("true") => Some(true),
+            Scalar::Text(text) if text.eq_ignore_ascii_case("false") => Some(false),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn severity(self) -> Option<u8> {
+        match self.scalar {
+            Scalar::Text(text) => severity::rank(text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn address(self) -> Option<IpAddr> {
+        match self.scalar {
+            Scalar::Text(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+}
