@@ -14,6 +14,8 @@ pub mod mailer;
 mod neutral;
 pub mod notify;
 mod outside;
+#[cfg(test)]
+mod sample;
 pub mod secrets;
 mod trust;
 

@@ -81,11 +81,11 @@ fn file_name(key: &str) -> String {
         .map(|letter| if fits(letter) { letter } else { '-' })
         .take(NAME_LIMIT)
         .collect();
-    format!(
-        "{}.{}.eml",
-        slug.trim_start_matches('.'),
-        &digest(key)[..16]
-    )
+    let slug = match slug.trim_start_matches('.') {
+        "" => "mail",
+        slug => slug,
+    };
+    format!("{slug}.{}.eml", &digest(key)[..16])
 }
 
 /// Writes a file whole and for good; false if there is one already.

@@ -2,6 +2,7 @@
 
 mod plain;
 
+use super::layout;
 use crate::action::unrendered;
 use crate::{ActionError, Attempt, Outside, Performed, neutral};
 use lettre::Address;
@@ -9,6 +10,7 @@ use quench_automations::EmailStep;
 use quench_automations::templates::{self, Escape};
 use serde::Serialize;
 use serde_json::Value;
+use std::borrow::Cow;
 
 const FINDING_TEXT: &str = include_str!("email/finding.txt");
 const FINDING_HTML: &str = include_str!("email/finding.html");
@@ -95,8 +97,12 @@ pub async fn perform(
 
 fn bodies(step: &EmailStep, context: &Value) -> Result<(String, Option<String>), ActionError> {
     let own = (step.text.as_deref(), step.html.as_deref());
+    let mut context = Cow::Borrowed(context);
     let (text, html) = match (step.template.as_deref(), own) {
-        (Some(FINDING), (None, None)) | (None, (None, None)) => {
+        (Some(FINDING) | None, (None, None)) => {
+            // A name that only the built-in layout knows.
+            let source = layout::source(&context);
+            context.to_mut()["source_name"] = source.into();
             (Some(FINDING_TEXT), Some(FINDING_HTML))
         }
         (None, own) => own,
@@ -112,12 +118,12 @@ fn bodies(step: &EmailStep, context: &Value) -> Result<(String, Option<String>),
         }
     };
     let html = html
-        .map(|html| templates::render(html, context, Escape::Html))
+        .map(|html| templates::render(html, &context, Escape::Html))
         .transpose()
         .map_err(unrendered("html"))?;
     let text = match (text, &html) {
         (Some(text), _) => {
-            templates::render(text, context, Escape::None).map_err(unrendered("text"))?
+            templates::render(text, &context, Escape::None).map_err(unrendered("text"))?
         }
         (None, Some(html)) => plain::from_html(html),
         (None, None) => String::new(),

@@ -1,6 +1,8 @@
 //! What the built-in layouts of chat messages have in common.
 
 use crate::neutral;
+use quench_findings::Source;
+use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
@@ -18,6 +20,26 @@ pub(super) fn word(name: &str) -> String {
     let mut letters = name.chars();
     letters.next().map_or_else(String::new, |first| {
         first.to_uppercase().chain(letters).collect()
+    })
+}
+
+/// The product that made a finding, as its maker names it.
+pub(super) fn source(context: &Value) -> Option<&'static str> {
+    let source = Source::deserialize(&context["finding"]["source"]).ok()?;
+    Some(match source {
+        Source::Guardduty => "Amazon GuardDuty",
+        Source::SecurityHub => "AWS Security Hub",
+        Source::Config => "AWS Config",
+        Source::Inspector => "Amazon Inspector",
+        Source::Macie => "Amazon Macie",
+        Source::AccessAnalyzer => "IAM Access Analyzer",
+        Source::TrustedAdvisor => "AWS Trusted Advisor",
+        Source::Health => "AWS Health",
+        Source::Cloudtrail => "AWS CloudTrail",
+        Source::Ecr => "Amazon ECR",
+        Source::Defender => "Microsoft Defender for Cloud",
+        Source::Scc => "Google Security Command Center",
+        Source::Ocsf => "OCSF",
     })
 }
 
@@ -39,7 +61,7 @@ pub(super) fn facts(context: &Value) -> Vec<(&'static str, String)> {
         ("Region", finding(&["region"])),
         ("Resource", resource),
         ("Type", finding(&["type"])),
-        ("Source", finding(&["source"]).map(|name| word(&name))),
+        ("Source", source(context).map(str::to_owned)),
         ("Run", text(context, &["run", "id"]).map(str::to_owned)),
     ]
     .into_iter()

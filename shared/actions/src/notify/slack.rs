@@ -209,8 +209,13 @@ fn posted_by_bot(answer: &Answer, channel: &str, secret: &str) -> Result<Perform
             }),
         });
     }
-    let code = error_in(&text).unwrap_or_else(|| "no error named".to_owned());
-    Err(by_code(&code, answer))
+    Err(match error_in(&text) {
+        Some(code) => by_code(&code, answer),
+        None if answer.whole => {
+            ActionError::permanent("Slack refused the message and named no error")
+        }
+        None => doubtful(answer),
+    })
 }
 
 fn doubtful(answer: &Answer) -> ActionError {
