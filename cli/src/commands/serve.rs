@@ -63,9 +63,10 @@ pub(crate) async fn perform(scene: &Scene, arguments: Serve) -> anyhow::Result<V
     ))?;
 
     asked_to_stop().await?;
-    scene.output.object(&json!({"event": "stopping"}))?;
-    scene.output.text("finishing what is in hand")?;
     stop.send_replace(true);
+    // Whoever read our output may be gone by now; what is in hand is finished all the same.
+    let _ = scene.output.object(&json!({"event": "stopping"}));
+    let _ = scene.output.text("finishing what is in hand");
     let ended = tokio::time::timeout(GRACE, async {
         door.await??;
         queues.await??;
@@ -73,9 +74,11 @@ pub(crate) async fn perform(scene: &Scene, arguments: Serve) -> anyhow::Result<V
     });
     match ended.await {
         Ok(ended) => ended?,
-        Err(_) => scene
-            .output
-            .text("some work took too long and goes on at the next start")?,
+        Err(_) => {
+            let _ = scene
+                .output
+                .text("some work took too long and goes on at the next start");
+        }
     }
     Ok(Verdict::Good)
 }
