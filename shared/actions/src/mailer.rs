@@ -63,7 +63,7 @@ impl Sender {
             return Err(invalid());
         }
         let from: Mailbox = from.parse().map_err(|_| invalid())?;
-        if crate::notify::email::address(&from.email.to_string()).is_err() {
+        if crate::notify::email::address(from.email.as_ref()).is_err() {
             return Err(invalid());
         }
         Ok(Self {

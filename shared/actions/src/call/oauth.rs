@@ -27,7 +27,10 @@ const MARGIN: Duration = Duration::from_secs(30);
 
 /// Tokens in use, by the client they were given to; whoever needs one that is on its way waits for it.
 #[derive(Default)]
-pub(crate) struct Tokens(Mutex<HashMap<[u8; 32], Arc<Mutex<Option<Token>>>>>);
+pub(crate) struct Tokens(Mutex<HashMap<Name, Slot>>);
+
+type Name = [u8; 32];
+type Slot = Arc<Mutex<Option<Token>>>;
 
 struct Token {
     value: SecretString,
@@ -83,7 +86,7 @@ enum Proof {
 
 impl Client<'_> {
     /// Names a client together with its secret, so that a changed secret begins anew.
-    fn name(&self, secret: &SecretString) -> [u8; 32] {
+    fn name(&self, secret: &SecretString) -> Name {
         let mut digest = Sha256::new();
         for part in [self.token_url, self.client_id, secret.expose_secret()]
             .into_iter()

@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::timeout;
 
 /// How long a server may take to answer the good-bye.
-const PARTING: Duration = Duration::from_secs(2);
+const PARTING: Duration = Duration::from_millis(500);
 /// Attempts for which one recipient that is put off puts off the whole mail; later the others get it without.
 const PATIENCE: u32 = 4;
 
@@ -130,9 +130,15 @@ impl Smtp {
         self.sender.check_recipients(email)?;
         let mail = compose(email, &self.sender, &attempt.key, SystemTime::now())?;
         let left = AtomicBool::new(false);
-        let talk = self.talk(email, &mail, secrets, attempt, &left);
-        let delivered = match timeout(attempt.timeout, talk).await {
-            Ok(delivered) => delivered?,
+        let talk = async {
+            let mut connection = self.connect(secrets, attempt.timeout).await?;
+            let outcome = self
+                .hand_over(&mut connection, email, &mail, attempt, &left)
+                .await;
+            Ok::<_, ActionError>((connection, outcome))
+        };
+        let (mut connection, outcome) = match timeout(attempt.timeout, talk).await {
+            Ok(talked) => talked?,
             Err(_) => {
                 let reason = format!(
                     "`{}` did not answer within {} s",
@@ -146,6 +152,9 @@ impl Smtp {
                 });
             }
         };
+        // The outcome is settled; how the server takes the good-bye does not change it.
+        let _ = timeout(PARTING, connection.abort()).await;
+        let delivered = outcome?;
         let Delivered { accepted, refused } = delivered;
         let without = if refused.is_empty() {
             String::new()
@@ -166,23 +175,6 @@ impl Smtp {
                 "path": null,
             }),
         })
-    }
-
-    async fn talk(
-        &self,
-        email: &Email,
-        mail: &Composed,
-        secrets: &Secrets,
-        attempt: &Attempt,
-        left: &AtomicBool,
-    ) -> Result<Delivered, ActionError> {
-        let mut connection = self.connect(secrets, attempt.timeout).await?;
-        let talked = self
-            .hand_over(&mut connection, email, mail, attempt, left)
-            .await;
-        // The outcome is settled; how the server takes the good-bye does not change it.
-        let _ = timeout(PARTING, connection.abort()).await;
-        talked
     }
 
     async fn connect(

@@ -303,8 +303,8 @@ fn faults(connector: Connector) -> Vec<(&'static str, Conduct, Told)> {
         ),
     ];
     for status in [301, 302, 303, 307, 308] {
-        let location = format!("location: http://127.0.0.1:1/\r\n");
-        faults.push(("redirect", says(answer(status, &location, yes)), Permanent));
+        let location = "location: http://127.0.0.1:1/\r\n";
+        faults.push(("redirect", says(answer(status, location, yes)), Permanent));
     }
     for status in [
         400, 401, 402, 403, 404, 405, 409, 410, 411, 413, 415, 418, 422, 451,

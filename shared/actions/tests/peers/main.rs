@@ -1,4 +1,8 @@
 //! Actions against real peers on loopback: HTTP servers and mail servers that misbehave in every way there is.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test whose peer cannot be set up has failed"
+)]
 
 mod authority;
 mod calls;

@@ -145,6 +145,16 @@ async fn each_reply_is_classed_by_where_it_comes_and_what_it_says() {
 }
 
 #[tokio::test]
+async fn a_mail_that_was_taken_is_sent_however_the_server_parts() {
+    for reply in [Reply::IsSilent, Reply::Drops, Reply::Says("554 go away")] {
+        let script = Script::of(&[("QUIT", reply)]);
+        let (result, server) = send_by(script, &["a@example.com"], 1).await;
+        assert!(result.is_ok(), "{result:?}");
+        assert_eq!(server.mails().len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn nobody_there_is_transient() {
     let port = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
