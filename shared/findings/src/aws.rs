@@ -12,6 +12,8 @@ mod macie;
 mod moment;
 mod trusted_advisor;
 
+pub(crate) use moment::time;
+
 use serde_json::{Map, Value};
 
 use crate::{
@@ -24,8 +26,7 @@ use crate::{
 
 /// The decoder for an EventBridge envelope, by its `detail-type`; none for an event that is no finding.
 ///
-/// The source only matters where two services share a type: replays and forwarded events often carry another one. Security
-/// Hub's `Findings Imported V2` is OCSF and is taken before this is asked.
+/// The source hardly matters: replays, mocks and forwarded events carry one of their own. Security Hub's `Findings Imported V2` is OCSF and is taken before this is asked.
 pub(crate) fn for_envelope(source: &str, detail_type: &str) -> Option<Decoder> {
     let detail_type = detail_type.trim();
     if detail_type.ends_with("via CloudTrail") {
@@ -68,11 +69,7 @@ pub(crate) fn for_shape(detail: &Value) -> Option<Decoder> {
     let all = |names: &[&str]| names.iter().all(|name| has(name));
     let any = |names: &[&str]| names.iter().any(|name| has(name));
     let shapes: [(bool, Decoder); 15] = [
-        (
-            all(&["eventSource", "eventName"])
-                && any(&["eventVersion", "eventID", "userIdentity", "eventTime"]),
-            cloudtrail::decode,
-        ),
+        (cloudtrail::is_record(detail), cloudtrail::decode),
         (asff::is_finding(detail), asff::decode),
         (all(&["insightArn", "insightResults"]), asff::decode),
         (guardduty::is_finding(detail), guardduty::decode),
@@ -90,11 +87,7 @@ pub(crate) fn for_shape(detail: &Value) -> Option<Decoder> {
         ),
         (has("findingArn"), inspector::decode),
         (macie::is_finding(detail), macie::decode),
-        (
-            access_analyzer::is_finding(detail)
-                || member(detail, "finding").is_some_and(access_analyzer::is_finding),
-            access_analyzer::decode,
-        ),
+        (access_analyzer::is_finding(detail), access_analyzer::decode),
         (
             all(&["check-name", "check-item-detail"]),
             trusted_advisor::decode,
@@ -164,6 +157,15 @@ fn locate(finding: &mut Finding, account: Option<String>, region: Option<&str>) 
     finding.region = region.map(str::to_owned);
 }
 
+/// Gives the finding's account to those of its resources that do not tell their own.
+fn adopt(finding: &mut Finding) {
+    for resource in &mut finding.resources {
+        if resource.account.is_none() {
+            resource.account.clone_from(&finding.account);
+        }
+    }
+}
+
 /// An account id, with the leading zeros that it loses where a sender leaves it unquoted.
 fn account(fields: &Fields<'_>, name: &str) -> Result<Option<String>, Refusal> {
     let account = fields.label(name)?;
@@ -204,6 +206,3 @@ fn partition(region: Option<&str>) -> &'static str {
         _ => "aws",
     }
 }
-
-#[cfg(test)]
-mod tests;

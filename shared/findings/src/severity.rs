@@ -3,15 +3,18 @@
 //! | source | read from | default where it is not said |
 //! |---|---|---|
 //! | GuardDuty | number: below 1 informational, below 4 low, below 7 medium, below 9 high, to 10 critical | none: refused |
+//! | GuardDuty malware scan | that a threat was found: high, as of `Object:S3/MaliciousFile` | |
+//! | GuardDuty coverage | healthy: informational; unhealthy: medium | |
 //! | Security Hub (ASFF) | `Severity.Label`, else `Normalized`: 0 informational, to 39 low, to 69 medium, to 89 high, to 100 critical | medium |
+//! | Security Hub insight results | nothing | informational |
 //! | Config | nothing | medium |
 //! | Inspector | word; `UNTRIAGED` is informational | none: refused |
 //! | Macie | word, else score: 1 low, 2 medium, 3 high | none: refused |
-//! | Access Analyzer | public: high; another account: medium; unused or internal access: low | medium |
+//! | Access Analyzer | public: high; any other access, as Security Hub labels it: low | low |
 //! | Trusted Advisor | status: ERROR high, WARN medium, OK informational | none: refused |
 //! | Health | category: issue high, investigation medium, scheduled change low, notification informational; abuse high | informational |
 //! | CloudTrail | nothing | informational |
-//! | ECR | the worst count above zero | informational |
+//! | ECR, Inspector scan | the worst count above zero | informational |
 //! | Defender alert, assessment, sub-assessment | word | alert: none, refused; others medium |
 //! | Defender regulatory compliance | nothing | medium |
 //! | Defender secure-score control | nothing | low |

@@ -10,7 +10,7 @@ use crate::{
     resource_id,
 };
 
-use super::{account, each, locate, moment, resource};
+use super::{account, locate, moment, one, resource};
 
 const STATUSES: &[(&str, Status)] = &[
     ("ACTIVE", Status::Unhealthy),
@@ -18,9 +18,9 @@ const STATUSES: &[(&str, Status)] = &[
     ("RESOLVED", Status::Healthy),
 ];
 
-/// Decodes a finding: of any of the three events, or as the API returns it, alone or as `finding`.
+/// Decodes a finding: of any of the three events, or as the API returns it.
 pub(super) fn decode(event: &Event<'_>) -> Decodings {
-    each(event, "finding", finding)
+    one(event, finding)
 }
 
 /// Says whether a bare object is a finding of Access Analyzer.

@@ -13,7 +13,7 @@ use crate::{
     resource_id, severity,
 };
 
-use super::{account, each, inspector, locate, moment, one, resource};
+use super::{account, adopt, each, inspector, locate, moment, one, resource, tagged_name};
 
 /// Decodes the findings of a Security Hub event, one bare finding, or insight results.
 pub(crate) fn decode(event: &Event<'_>) -> Decodings {
@@ -60,11 +60,7 @@ fn finding(event: &Event<'_>, fields: &Fields<'_>) -> Result<Finding, Refusal> {
         .or_else(|| region_of(fields, "Id"));
     let owner = account(fields, "AwsAccountId")?;
     locate(&mut finding, owner, region.as_deref());
-    for resource in &mut finding.resources {
-        if resource.account.is_none() {
-            resource.account.clone_from(&finding.account);
-        }
-    }
+    adopt(&mut finding);
     if kind == Kind::Compliance {
         finding.compliance = Some(compliance(fields, source)?);
     }
@@ -154,6 +150,7 @@ fn resources(fields: &Fields<'_>) -> Result<Vec<Resource>, Refusal> {
             found.region = Some(region.to_owned());
         }
         found.tags = told.tags("Tags")?;
+        found.name = tagged_name(&found.tags).or(found.name);
         resources.push(found);
     }
     Ok(resources)

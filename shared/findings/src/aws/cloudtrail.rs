@@ -57,6 +57,21 @@ pub(super) fn decode(event: &Event<'_>) -> Decodings {
     one(event, finding)
 }
 
+/// Says whether a bare object is a record: its services have addresses, while notifications of the same shape come from `aws:s3`
+/// and the like.
+pub(super) fn is_record(detail: &Value) -> bool {
+    let has = |name| member(detail, name).is_some();
+    has("eventName")
+        && match member(detail, "eventSource") {
+            Some(Value::String(service)) => !service.starts_with("aws:"),
+            Some(_) => true,
+            None => has("recipientAccountId"),
+        }
+        && ["eventVersion", "eventID", "userIdentity", "eventTime"]
+            .iter()
+            .any(|name| has(name))
+}
+
 fn finding(event: &Event<'_>, fields: &Fields<'_>) -> Result<Finding, Refusal> {
     let name = fields.require_first_text(&["eventName", "insightDetails.eventName"])?;
     let service = fields.require_first_text(&["eventSource", "insightDetails.eventSource"])?;
@@ -124,8 +139,9 @@ fn description(fields: &Fields<'_>, service: &str, name: &str) -> Result<String,
     Ok(text)
 }
 
-/// What the call is about: the resources that the record lists, what it was told to act on, and ARNs that it names. Of a sign-in,
-/// the identity.
+/// What the call is about: the resources that the record lists, what it was told to act on, and ARNs that it names.
+///
+/// Where there is none of these, the one id or name among its parameters; of a sign-in, the identity.
 fn resources(fields: &Fields<'_>, finding: &Finding) -> Result<Vec<Resource>, Refusal> {
     let mut resources: Vec<Resource> = Vec::new();
     let mut add = |mut found: Resource| {
@@ -172,13 +188,38 @@ fn resources(fields: &Fields<'_>, finding: &Finding) -> Result<Vec<Resource>, Re
             add(resource(arn, None));
         }
     }
-    if resources.is_empty()
-        && fields.text("eventSource")? == Some("signin.amazonaws.com")
-        && let Some(arn) = fields.text("userIdentity.arn")?
-    {
-        resources.push(resource(arn, fields.text("userIdentity.type")?));
+    if resources.is_empty() {
+        if let Some(id) = parameters.and_then(only_name) {
+            resources.push(resource(id, None));
+        } else if fields.text("eventSource")? == Some("signin.amazonaws.com")
+            && let Some(who) = fields.first_text(&[
+                "userIdentity.arn",
+                "userIdentity.userName",
+                "userIdentity.principalId",
+            ])?
+        {
+            resources.push(resource(who, fields.text("userIdentity.type")?));
+        }
     }
     Ok(resources)
+}
+
+/// The one parameter that is an id or a name, if there is just one: which service calls it what is past listing.
+fn only_name(parameters: &Value) -> Option<&str> {
+    let mut named = parameters
+        .as_object()?
+        .iter()
+        .filter(|(name, _)| {
+            let name = name.to_ascii_lowercase();
+            ["id", "name", "identifier"]
+                .iter()
+                .any(|end| name.ends_with(end))
+        })
+        .filter_map(|(_, value)| value.as_str())
+        .map(str::trim)
+        .filter(|text| !text.is_empty());
+    let id = named.next()?;
+    named.next().is_none().then_some(id)
 }
 
 /// The instances of `instancesSet`, as EC2 lists those it was given or has started.

@@ -82,7 +82,6 @@ fn finding(event: &Event<'_>, fields: &Fields<'_>) -> Result<Finding, Refusal> {
     let compliance = rule_of(rule, arn);
     finding.finding_type.clone_from(&compliance.control);
     finding.compliance = Some(compliance);
-    finding.first_seen = moment::time(fields, "newEvaluationResult.configRuleInvokedTime")?;
     finding.last_seen = moment::time(fields, "newEvaluationResult.resultRecordedTime")?;
     finding.updated = finding
         .last_seen

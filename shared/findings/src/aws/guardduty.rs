@@ -1,4 +1,4 @@
-//! GuardDuty: findings as EventBridge sends them (camelCase) and as its API returns them (PascalCase).
+//! GuardDuty: findings as EventBridge sends them (`camelCase`) and as its API returns them (`PascalCase`).
 
 pub(super) mod coverage;
 mod resources;
@@ -14,7 +14,7 @@ use crate::{
     resource_id, severity,
 };
 
-use super::{account, each, locate, moment};
+use super::{account, adopt, each, locate, moment};
 
 /// Decodes a finding, in or out of an envelope; or the list that `GetFindings` returns, pasted into one.
 pub(super) fn decode(event: &Event<'_>) -> Decodings {
@@ -63,6 +63,7 @@ fn finding(event: &Event<'_>, fields: &Fields<'_>) -> Result<Finding, Refusal> {
         fields.text("region")?.or(arn_region).or(event.region),
     );
     finding.resources = resources::read(fields)?;
+    adopt(&mut finding);
     finding.first_seen = moment::first_time(fields, &["service.eventFirstSeen", "createdAt"])?;
     finding.last_seen = moment::first_time(fields, &["service.eventLastSeen", "updatedAt"])?;
     finding.updated = moment::time(fields, "updatedAt")?;

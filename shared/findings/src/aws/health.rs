@@ -10,7 +10,7 @@ use crate::{
     resource_id,
 };
 
-use super::{account, each, locate, moment, resource};
+use super::{account, adopt, locate, moment, one, resource};
 
 const CATEGORIES: &[(&str, Severity)] = &[
     ("issue", Severity::High),
@@ -27,7 +27,7 @@ const STATUSES: &[(&str, Status)] = &[
 
 /// Decodes an event as EventBridge sends it, or as `DescribeEvents` and `DescribeEventDetails` return it.
 pub(super) fn decode(event: &Event<'_>) -> Decodings {
-    each(event, "successfulSet", finding)
+    one(event, finding)
 }
 
 /// Says whether a bare object is an event of AWS Health.
@@ -38,11 +38,7 @@ pub(super) fn is_event(detail: &Value) -> bool {
                 .iter()
                 .any(|name| member(value, name).is_some())
     };
-    is_plain(detail)
-        || member(detail, "event").is_some_and(is_plain)
-        || member(detail, "successfulSet")
-            .and_then(|set| set.get(0)?.get("event"))
-            .is_some_and(is_plain)
+    is_plain(detail) || member(detail, "event").is_some_and(is_plain)
 }
 
 fn finding(event: &Event<'_>, outer: &Fields<'_>) -> Result<Finding, Refusal> {
@@ -54,7 +50,7 @@ fn finding(event: &Event<'_>, outer: &Fields<'_>) -> Result<Finding, Refusal> {
     let is_abuse = service == Some("ABUSE")
         || code.starts_with("AWS_ABUSE")
         || event.detail_type.is_some_and(|name| name.contains("Abuse"));
-    let category = fields.word("eventTypeCategory", CATEGORIES)?;
+    let category = known(fields, "eventTypeCategory", CATEGORIES)?;
     let severity = if is_abuse {
         Severity::High
     } else {
@@ -71,7 +67,7 @@ fn finding(event: &Event<'_>, outer: &Fields<'_>) -> Result<Finding, Refusal> {
     finding.description = description(fields)?
         .or(description(outer)?)
         .map(str::to_owned);
-    finding.status = fields.word("statusCode", STATUSES)?;
+    finding.status = known(fields, "statusCode", STATUSES)?;
     let (arn_account, arn_region) = resource_id::arn(arn).unwrap_or_default();
     let owner = affected
         .or_else(|| event.account.map(str::to_owned))
@@ -86,10 +82,26 @@ fn finding(event: &Event<'_>, outer: &Fields<'_>) -> Result<Finding, Refusal> {
     if finding.resources.is_empty() {
         finding.resources = entities(event, outer)?;
     }
+    adopt(&mut finding);
     finding.first_seen = moment::time(fields, "startTime")?;
     finding.last_seen = moment::time(fields, "endTime")?;
     finding.updated = moment::time(fields, "lastUpdatedTime")?.or(event.time);
     Ok(finding)
+}
+
+/// A word, if it is known: the service adds categories, and its mock events fill in words of their own.
+fn known<T: Copy>(
+    fields: &Fields<'_>,
+    name: &str,
+    words: &[(&str, T)],
+) -> Result<Option<T>, Refusal> {
+    let told = fields.text(name)?;
+    Ok(told.and_then(|told| {
+        words
+            .iter()
+            .find(|(word, _)| word.eq_ignore_ascii_case(told))
+            .map(|(_, meaning)| *meaning)
+    }))
 }
 
 /// The description in English if there is one, else the first.

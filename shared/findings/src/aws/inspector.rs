@@ -10,7 +10,7 @@ use crate::{
     resource_id,
 };
 
-use super::{account, each, ecr, locate, moment, one, resource, tagged_name};
+use super::{account, adopt, each, ecr, locate, moment, one, resource, tagged_name};
 
 /// At most so many of the pages that a vulnerability names.
 const LINKS: usize = 10;
@@ -100,11 +100,7 @@ fn finding(event: &Event<'_>, fields: &Fields<'_>) -> Result<Finding, Refusal> {
             .or_else(|| event.account.map(str::to_owned)),
         region.as_deref().or(arn_region).or(event.region),
     );
-    for resource in &mut finding.resources {
-        if resource.account.is_none() {
-            resource.account.clone_from(&finding.account);
-        }
-    }
+    adopt(&mut finding);
     finding.first_seen = moment::time(fields, "firstObservedAt")?;
     finding.last_seen = moment::time(fields, "lastObservedAt")?;
     finding.updated = moment::first_time(fields, &["updatedAt", "lastObservedAt"])?;

@@ -12,6 +12,24 @@ use super::{locate, one, resource};
 /// Every check names its own columns; these are the ones that hold a region.
 const REGIONS: &[&str] = &["Region", "Region/AZ", "Region Name", "AWS Region"];
 
+/// Columns that name the resource, for checks that leave `resource_id` empty.
+const NAMES: &[&str] = &[
+    "Resource ARN",
+    "Resource ID",
+    "Instance ID",
+    "Volume ID",
+    "Snapshot ID",
+    "Security Group ID",
+    "DB Instance Name",
+    "Bucket Name",
+    "Load Balancer Name",
+    "Function ARN",
+    "Hosted Zone ID",
+    "Access Key ID",
+    "IAM User",
+    "IP Address",
+];
+
 const STATUSES: &[(&str, (Status, Severity))] = &[
     ("OK", (Status::Healthy, Severity::Informational)),
     ("WARN", (Status::Unhealthy, Severity::Medium)),
@@ -62,16 +80,20 @@ fn finding(event: &Event<'_>, fields: &Fields<'_>) -> Result<Finding, Refusal> {
         .map(|(column, value)| format!("{column}: {value}"))
         .collect();
     finding.description = (!listed.is_empty()).then(|| listed.join("; "));
-    let found = target.map(|target| resource(target, None));
-    // The envelope's region is the one that all Trusted Advisor events come from.
-    let region = REGIONS
-        .iter()
-        .find_map(|name| {
-            columns
+    let column = |names: &[&str]| {
+        names.iter().find_map(|name| {
+            let (_, value) = columns
                 .iter()
-                .find(|(column, _)| column.eq_ignore_ascii_case(name))
+                .find(|(column, _)| column.eq_ignore_ascii_case(name))?;
+            Some(value.as_str())
         })
-        .map(|(_, region)| without_zone(region).to_owned())
+    };
+    let found = target
+        .or_else(|| column(NAMES))
+        .map(|target| resource(target, None));
+    // The envelope's region is the one that all Trusted Advisor events come from.
+    let region = column(REGIONS)
+        .map(|region| without_zone(region).to_owned())
         .or_else(|| found.as_ref().and_then(|found| found.region.clone()));
     locate(
         &mut finding,

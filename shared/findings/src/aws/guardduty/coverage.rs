@@ -2,7 +2,7 @@
 
 use crate::{
     Finding, Kind, Severity, Source, Status,
-    aws::{account, locate, moment, one, resource},
+    aws::{account, adopt, locate, moment, one, partition, resource},
     event::{Decodings, Event},
     fields::Fields,
     refusal::Refusal,
@@ -68,6 +68,7 @@ fn runtime(event: &Event<'_>, fields: &Fields<'_>) -> Result<Finding, Refusal> {
     finding.status = Some(status);
     locate(&mut finding, owner, event.region);
     finding.resources = vec![resource(id, resource_type)];
+    adopt(&mut finding);
     finding.updated = moment::time(fields, "lastUpdatedAt")?.or(event.time);
     finding.last_seen = finding.updated;
     Ok(finding)
@@ -123,7 +124,11 @@ fn malware_plan(event: &Event<'_>, fields: &Fields<'_>) -> Result<Finding, Refus
         .unwrap_or_default();
     let account = event.account.or(plan_account).map(str::to_owned);
     locate(&mut finding, account, event.region.or(plan_region));
-    finding.resources = vec![resource(bucket, Some("S3Bucket"))];
+    finding.resources = vec![resource(
+        &format!("arn:{}:s3:::{bucket}", partition(event.region)),
+        Some("S3Bucket"),
+    )];
+    adopt(&mut finding);
     finding.updated = moment::time(fields, "eventTime")?.or(event.time);
     finding.last_seen = finding.updated;
     Ok(finding)

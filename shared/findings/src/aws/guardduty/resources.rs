@@ -139,6 +139,18 @@ pub(super) fn read(finding: &Fields<'_>) -> Result<Vec<Resource>, Refusal> {
     }
     resources.sort_by_key(|(is_main, _)| !is_main);
     let mut resources: Vec<Resource> = resources.into_iter().map(|(_, found)| found).collect();
+    // What an API call acted on, by its type: told of even where `resource` names only who called.
+    if let Some(Value::Object(affected)) =
+        finding.get("service.action.awsApiCallAction.affectedResources")
+    {
+        for (resource_type, id) in affected {
+            if let Some(id) = id.as_str().map(str::trim).filter(|id| !id.is_empty())
+                && !resources.iter().any(|known| known.id == id)
+            {
+                resources.push(resource(id, Some(resource_type)));
+            }
+        }
+    }
     for fields in objects(finding, "service.detection.sequence.resources")? {
         if let Some(uid) = fields.first_text(&["uid", "name"])? {
             let mut found = resource(uid, fields.text("type")?);

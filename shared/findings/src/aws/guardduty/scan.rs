@@ -2,7 +2,7 @@
 
 use crate::{
     Finding, Kind, Severity, Source, Status,
-    aws::{locate, one, partition, resource},
+    aws::{adopt, locate, one, partition, resource},
     event::{Decodings, Event},
     fields::Fields,
     refusal::Refusal,
@@ -73,6 +73,7 @@ fn finding(event: &Event<'_>, fields: &Fields<'_>) -> Result<Finding, Refusal> {
             Some("S3Bucket"),
         ),
     ];
+    adopt(&mut finding);
     finding.first_seen = event.time;
     finding.last_seen = event.time;
     finding.updated = event.time;
