@@ -34,7 +34,10 @@ impl Playbook {
     ///
     /// # Errors
     /// All faults: unknown names, values missing, values of a wrong type.
-    pub fn bind(&self, with: &Map<String, Value>) -> Result<Map<String, Value>, Vec<ParameterFault>> {
+    pub fn bind(
+        &self,
+        with: &Map<String, Value>,
+    ) -> Result<Map<String, Value>, Vec<ParameterFault>> {
         let mut bound = Map::new();
         let mut faults = Vec::new();
         for name in with.keys() {
@@ -50,7 +53,11 @@ impl Playbook {
                         bound.insert(name.clone(), value);
                     }
                     Err((reason, help)) => {
-                        faults.push(ParameterFault { parameter: name.clone(), reason, help });
+                        faults.push(ParameterFault {
+                            parameter: name.clone(),
+                            reason,
+                            help,
+                        });
                     }
                 },
                 (None, Some(default)) => {
@@ -67,7 +74,11 @@ impl Playbook {
                 }
             }
         }
-        if faults.is_empty() { Ok(bound) } else { Err(faults) }
+        if faults.is_empty() {
+            Ok(bound)
+        } else {
+            Err(faults)
+        }
     }
 
     pub(crate) fn unknown_parameter(&self, name: &str) -> ParameterFault {
@@ -100,7 +111,11 @@ fn any_template(value: &Value) -> bool {
 
 /// Names in backticks, with commas.
 pub(crate) fn listed<S: AsRef<str>>(names: &[S]) -> String {
-    names.iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ")
+    names
+        .iter()
+        .map(|name| format!("`{}`", name.as_ref()))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 type Unfit = (String, Option<String>);
@@ -119,7 +134,9 @@ pub(crate) fn fit(parameter: &Parameter, value: &Value, reading: Reading) -> Res
         };
         if !fine {
             let allowed: Vec<String> = parameter.allowed.iter().map(shown).collect();
-            let near = value.as_str().and_then(|given| nearest(given, allowed.iter().map(String::as_str)));
+            let near = value
+                .as_str()
+                .and_then(|given| nearest(given, allowed.iter().map(String::as_str)));
             let help = match near {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("allowed are {}", listed(&allowed)),
@@ -133,7 +150,11 @@ pub(crate) fn fit(parameter: &Parameter, value: &Value, reading: Reading) -> Res
 fn fit_type(expected: ParameterType, value: &Value, reading: Reading) -> Result<Value, Unfit> {
     let lenient = reading == Reading::Lenient;
     let wrong = |help: Option<String>| {
-        Err((format!("must be {}, not {}", expected.phrase(), described(value)), help))
+        let help = help.unwrap_or_else(|| expected.example());
+        Err((
+            format!("must be {}, not {}", expected.phrase(), described(value)),
+            Some(help),
+        ))
     };
     let unquote = |fits: bool| {
         let text = value.as_str().unwrap_or_default();
@@ -145,7 +166,9 @@ fn fit_type(expected: ParameterType, value: &Value, reading: Reading) -> Result<
             Value::Number(_) | Value::Bool(_) if lenient && expected == ParameterType::String => {
                 Ok(Value::String(shown(value)))
             }
-            Value::Number(_) | Value::Bool(_) => wrong(Some(format!("quote it: `\"{}\"`", shown(value)))),
+            Value::Number(_) | Value::Bool(_) => {
+                wrong(Some(format!("quote it: `\"{}\"`", shown(value))))
+            }
             _ => wrong(None),
         },
         ParameterType::Integer => match value {
@@ -159,7 +182,11 @@ fn fit_type(expected: ParameterType, value: &Value, reading: Reading) -> Result<
         ParameterType::Number => match value {
             Value::Number(_) => Ok(value.clone()),
             Value::String(text) => {
-                let parsed = text.trim().parse::<f64>().ok().and_then(serde_json::Number::from_f64);
+                let parsed = text
+                    .trim()
+                    .parse::<f64>()
+                    .ok()
+                    .and_then(serde_json::Number::from_f64);
                 match parsed {
                     Some(number) if lenient => Ok(text
                         .trim()
@@ -173,7 +200,9 @@ fn fit_type(expected: ParameterType, value: &Value, reading: Reading) -> Result<
         ParameterType::Boolean => match value {
             Value::Bool(_) => Ok(value.clone()),
             Value::String(text) => match truth(text) {
-                Some(truth) if lenient && matches!(text.trim(), "true" | "false") => Ok(truth.into()),
+                Some(truth) if lenient && matches!(text.trim(), "true" | "false") => {
+                    Ok(truth.into())
+                }
                 truth => wrong(truth.map(|truth| format!("write `{truth}`"))),
             },
             _ => wrong(None),
@@ -183,13 +212,18 @@ fn fit_type(expected: ParameterType, value: &Value, reading: Reading) -> Result<
                 Ok(_) => Ok(Value::String(text.trim().to_owned())),
                 Err(help) => Err((format!("`{text}` is not a length of time"), Some(help))),
             },
-            Value::Number(_) => wrong(Some(format!("give it a unit: `{value}s`, `{value}m`, `{value}h` or `{value}d`"))),
+            Value::Number(_) => wrong(Some(format!(
+                "give it a unit: `{value}s`, `{value}m`, `{value}h` or `{value}d`"
+            ))),
             _ => wrong(None),
         },
         ParameterType::Url => match value {
             Value::String(text) => match check_url(text) {
                 Ok(()) => Ok(value.clone()),
-                Err(reason) => Err((reason, Some("such as `https://example.com/path`".to_owned()))),
+                Err(reason) => Err((
+                    reason,
+                    Some("such as `https://example.com/path`".to_owned()),
+                )),
             },
             _ => wrong(None),
         },
@@ -202,14 +236,19 @@ fn fit_type(expected: ParameterType, value: &Value, reading: Reading) -> Result<
         },
         ParameterType::Emails => {
             let addresses: Vec<String> = match value {
-                Value::String(text) => {
-                    text.split([',', ';']).map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
-                }
+                Value::String(text) => text
+                    .split([',', ';'])
+                    .map(|part| part.trim().to_owned())
+                    .filter(|part| !part.is_empty())
+                    .collect(),
                 Value::Array(items) => texts(items, expected)?,
                 _ => return wrong(None),
             };
             if addresses.is_empty() {
-                return Err(("must name at least one e-mail address".to_owned(), None));
+                return Err((
+                    "must name at least one e-mail address".to_owned(),
+                    Some(expected.example()),
+                ));
             }
             for address in &addresses {
                 check_email(address)?;
@@ -229,7 +268,10 @@ fn fit_type(expected: ParameterType, value: &Value, reading: Reading) -> Result<
         ParameterType::Severity => match value {
             Value::String(text) => match severity(text) {
                 Some(word) => Ok(Value::String(word.to_owned())),
-                None => Err((format!("severity `{text}` is not known"), Some(meant(text, &SEVERITIES)))),
+                None => Err((
+                    format!("severity `{text}` is not known"),
+                    Some(meant(text, &SEVERITIES)),
+                )),
             },
             _ => wrong(None),
         },
@@ -250,8 +292,17 @@ fn texts(items: &[Value], expected: ParameterType) -> Result<Vec<String>, Unfit>
         .map(|item| match item {
             Value::String(text) => Ok(text.trim().to_owned()),
             other => Err((
-                format!("must be {}, but one of them is {}", expected.phrase(), described(other)),
-                matches!(other, Value::Number(_) | Value::Bool(_)).then(|| format!("quote it: `\"{}\"`", shown(other))),
+                format!(
+                    "must be {}, but one of them is {}",
+                    expected.phrase(),
+                    described(other)
+                ),
+                Some(match other {
+                    Value::Number(_) | Value::Bool(_) => {
+                        format!("quote it: `\"{}\"`", shown(other))
+                    }
+                    _ => expected.example(),
+                }),
             )),
         })
         .collect()
@@ -290,6 +341,23 @@ impl ParameterType {
             Self::Object => "a mapping",
         }
     }
+
+    fn example(self) -> String {
+        match self {
+            Self::String => "put text in quotes".to_owned(),
+            Self::Integer => "such as `5`".to_owned(),
+            Self::Number => "such as `2.5`".to_owned(),
+            Self::Boolean => "write `true` or `false`".to_owned(),
+            Self::Duration => "such as `90s`, `15m`, `24h` or `7d`".to_owned(),
+            Self::Url => "such as `https://example.com/path`".to_owned(),
+            Self::Email => "such as `security@example.com`".to_owned(),
+            Self::Emails => "such as `[security@example.com]`".to_owned(),
+            Self::Strings => "such as `[one, two]`".to_owned(),
+            Self::Connection => "such as `team-slack`".to_owned(),
+            Self::Severity => format!("known are {}", listed(&SEVERITIES)),
+            Self::Object => "such as `{ key: value }`".to_owned(),
+        }
+    }
 }
 
 /// The five severities, mildest first.
@@ -298,7 +366,9 @@ pub(crate) const SEVERITIES: [&str; 5] = ["informational", "low", "medium", "hig
 fn severity(text: &str) -> Option<&'static str> {
     let folded = text.trim().to_lowercase();
     let known = SEVERITIES.iter().find(|word| **word == folded).copied();
-    debug_assert!(known.is_none() || serde_json::from_value::<Severity>(Value::String(folded)).is_ok());
+    debug_assert!(
+        known.is_none() || serde_json::from_value::<Severity>(Value::String(folded)).is_ok()
+    );
     known
 }
 
@@ -353,15 +423,20 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let mut total = Duration::ZERO;
     let mut last_unit = u64::MAX;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(rest.len());
         let Ok(amount) = rest[..digits].parse::<u64>() else {
             return Err(HOW.to_owned());
         };
         if rest.len() == digits {
-            return Err(format!("give it a unit: `{text}s`, `{text}m`, `{text}h` or `{text}d`"));
+            return Err(format!(
+                "give it a unit: `{text}s`, `{text}m`, `{text}h` or `{text}d`"
+            ));
         }
-        let word_end =
-            rest[digits..].find(|c: char| !c.is_alphabetic()).map_or(rest.len(), |at| at + digits);
+        let word_end = rest[digits..]
+            .find(|c: char| !c.is_alphabetic())
+            .map_or(rest.len(), |at| at + digits);
         let unit: u64 = match &rest[digits..word_end] {
             "s" => 1,
             "m" => 60,
@@ -370,7 +445,11 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
             other => {
                 let near = match other.chars().next().map(|c| c.to_ascii_lowercase()) {
                     Some('s') => "s",
-                    Some('m') if !other.to_lowercase().starts_with("mo") && !other.starts_with("ms") => "m",
+                    Some('m')
+                        if !other.to_lowercase().starts_with("mo") && !other.starts_with("ms") =>
+                    {
+                        "m"
+                    }
                     Some('h') => "h",
                     Some('d') => "d",
                     _ => return Err(HOW.to_owned()),
@@ -389,13 +468,19 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
             .ok_or_else(|| "at most `400d`".to_owned())?;
         rest = &rest[word_end..];
     }
-    if last_unit == u64::MAX { Err(HOW.to_owned()) } else { Ok(total) }
+    if last_unit == u64::MAX {
+        Err(HOW.to_owned())
+    } else {
+        Ok(total)
+    }
 }
 
 /// Checks the form of an absolute `https` address.
 pub(crate) fn check_url(text: &str) -> Result<(), String> {
     let Some(rest) = text.strip_prefix("https://") else {
-        return Err(format!("`{text}` is not an address that begins with `https://`"));
+        return Err(format!(
+            "`{text}` is not an address that begins with `https://`"
+        ));
     };
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if host.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
@@ -420,7 +505,9 @@ fn check_email(text: &str) -> Result<(), Unfit> {
     };
     let (local, domain) = address.rsplit_once('@').ok_or_else(fault)?;
     let label = |label: &str| {
-        !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
             && label.chars().all(|c| c.is_alphanumeric() || c == '-')
     };
     let fine = !local.is_empty()
@@ -428,7 +515,9 @@ fn check_email(text: &str) -> Result<(), Unfit> {
         && !local.starts_with('.')
         && !local.ends_with('.')
         && !local.contains("..")
-        && local.chars().all(|c| !c.is_whitespace() && !c.is_control() && !"<>()[],;:\\\"@".contains(c))
+        && local
+            .chars()
+            .all(|c| !c.is_whitespace() && !c.is_control() && !"<>()[],;:\\\"@".contains(c))
         && domain.len() <= 255
         && domain.split('.').all(label);
     if fine { Ok(()) } else { Err(fault()) }
@@ -451,7 +540,7 @@ mod tests {
         }
     }
 
-    fn bind(parameters: Value, with: Value) -> Result<Value, Vec<String>> {
+    fn bind(parameters: Value, with: &Value) -> Result<Value, Vec<String>> {
         playbook(parameters)
             .bind(with.as_object().unwrap())
             .map(Value::Object)
@@ -466,7 +555,7 @@ mod tests {
             "c": { "type": "emails", "default": "a@example.com" },
         });
         assert_eq!(
-            bind(parameters, json!({})),
+            bind(parameters, &json!({})),
             Ok(json!({ "a": "x {{ finding.title }}", "b": null, "c": ["a@example.com"] }))
         );
     }
@@ -486,7 +575,7 @@ mod tests {
             "b": true, "d": "15m", "e": ["a@example.com", "b@example.com"], "i": 5, "l": ["x", "y"], "n": 2.5,
             "o": { "k": 1 }, "s": "high",
         });
-        assert_eq!(bind(parameters, with), Ok(bound));
+        assert_eq!(bind(parameters, &with), Ok(bound));
     }
 
     #[test]
@@ -499,7 +588,7 @@ mod tests {
         });
         let with = json!({ "to": ["nobody"], "subjet": "x", "level": "hgih", "unit": "teem" });
         assert_eq!(
-            bind(parameters, with).unwrap_err(),
+            bind(parameters, &with).unwrap_err(),
             [
                 "parameter `subjet`: is not one of playbook `notify`; did you mean `subject`?",
                 "parameter `level`: severity `hgih` is not known; did you mean `high`?",
@@ -514,8 +603,8 @@ mod tests {
     fn templates_pass_until_they_are_rendered() {
         let parameters = json!({ "to": { "type": "emails", "required": true } });
         let with = json!({ "to": "{{ finding.raw.owner }}" });
-        assert_eq!(bind(parameters.clone(), with.clone()), Ok(with));
-        assert!(bind(parameters, json!({ "to": "nobody" })).is_err());
+        assert_eq!(bind(parameters.clone(), &with), Ok(with));
+        assert!(bind(parameters, &json!({ "to": "nobody" })).is_err());
     }
 
     #[test]
@@ -523,8 +612,14 @@ mod tests {
         assert_eq!(parse_duration("90s"), Ok(Duration::from_secs(90)));
         assert_eq!(parse_duration("1h30m"), Ok(Duration::from_secs(5400)));
         assert_eq!(parse_duration("7d"), Ok(Duration::from_secs(604_800)));
-        assert_eq!(parse_duration("10min"), Err("did you mean `10m`?".to_owned()));
-        assert_eq!(parse_duration("24 h"), Err("write a number with its unit, such as `90s`, `15m`, `24h` or `7d`".to_owned()));
+        assert_eq!(
+            parse_duration("10min"),
+            Err("did you mean `10m`?".to_owned())
+        );
+        assert_eq!(
+            parse_duration("24 h"),
+            Err("write a number with its unit, such as `90s`, `15m`, `24h` or `7d`".to_owned())
+        );
         assert!(parse_duration("").is_err());
         assert!(parse_duration("15").unwrap_err().contains("unit"));
         assert!(parse_duration("99999999999999999999d").is_err());
@@ -534,10 +629,23 @@ mod tests {
 
     #[test]
     fn addresses_are_checked_for_form() {
-        for good in ["a@example.com", "Team <a.b+c@sub.example.com>", "a@localhost"] {
+        for good in [
+            "a@example.com",
+            "Team <a.b+c@sub.example.com>",
+            "a@localhost",
+        ] {
             assert_eq!(check_email(good), Ok(()), "{good}");
         }
-        for bad in ["", "a", "@example.com", "a@", "a b@example.com", "a@exa mple.com", "a@example.com>", "a@b\r\nbcc:c@d"] {
+        for bad in [
+            "",
+            "a",
+            "@example.com",
+            "a@",
+            "a b@example.com",
+            "a@exa mple.com",
+            "a@example.com>",
+            "a@b\r\nbcc:c@d",
+        ] {
             assert!(check_email(bad).is_err(), "{bad}");
         }
         assert!(check_url("http://example.com").is_err());

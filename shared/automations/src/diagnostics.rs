@@ -98,8 +98,12 @@ impl Diagnostic {
 
     /// Blots out the place itself, for it may hold a secret.
     pub(crate) fn masked(mut self) -> Self {
-        let line_start = self.text[..self.span.start].rfind('\n').map_or(0, |at| at + 1);
-        let line_end = self.text[self.span.end..].find('\n').map_or(self.text.len(), |at| self.span.end + at);
+        let line_start = self.text[..self.span.start]
+            .rfind('\n')
+            .map_or(0, |at| at + 1);
+        let line_end = self.text[self.span.end..]
+            .find('\n')
+            .map_or(self.text.len(), |at| self.span.end + at);
         let mut masked = String::with_capacity(line_end - line_start);
         masked.push_str(&self.text[line_start..self.span.start]);
         masked.extend(self.text[self.span.clone()].chars().map(|_| '*'));
@@ -136,6 +140,18 @@ impl Diagnostic {
         self
     }
 
+    /// A further error at the same place.
+    pub(crate) fn followed_by(&self, message: &str, help: &str) -> Self {
+        Self {
+            severity: Gravity::Error,
+            message: message.to_owned(),
+            help: Some(help.to_owned()),
+            related: Vec::new(),
+            label: None,
+            ..self.clone()
+        }
+    }
+
     /// Draws the fault with its line of the file, a caret below the place, and the help.
     pub fn render(&self, color: bool) -> String {
         let level = match self.severity {
@@ -153,8 +169,16 @@ impl Diagnostic {
                 far.push(related);
             }
         }
-        let start = near.iter().map(|related| related.span.start).chain([self.span.start]).min();
-        let end = near.iter().map(|related| related.span.end).chain([self.span.end]).max();
+        let start = near
+            .iter()
+            .map(|related| related.span.start)
+            .chain([self.span.start])
+            .min();
+        let end = near
+            .iter()
+            .map(|related| related.span.end)
+            .chain([self.span.end])
+            .max();
         let window = lines_around(
             &self.text,
             start.unwrap_or(self.span.start)..end.unwrap_or(self.span.end),
@@ -174,7 +198,8 @@ impl Diagnostic {
                     .label(related.message.as_str()),
             );
         }
-        let mut group = Group::with_title(level.primary_title(self.message.as_str())).element(snippet);
+        let mut group =
+            Group::with_title(level.primary_title(self.message.as_str())).element(snippet);
         for related in far {
             let window = lines_around(&related.text, related.span.clone());
             group = group.element(
@@ -191,10 +216,17 @@ impl Diagnostic {
         if let Some(help) = &self.help {
             group = group.element(Level::HELP.message(help.as_str()));
         }
-        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let renderer = if color {
+            Renderer::styled()
+        } else {
+            Renderer::plain()
+        };
         renderer.render(&[group])
     }
 }
+
+/// Most faults that are told of one load.
+pub(crate) const MOST_FAULTS: usize = 200;
 
 /// How many lines apart two places may be and still be drawn as one excerpt.
 const NEAR: usize = 40;
@@ -204,7 +236,11 @@ const LONGEST: usize = 4096;
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: {}", self.path, self.line, self.column, self.message)?;
+        write!(
+            f,
+            "{}:{}:{}: {}",
+            self.path, self.line, self.column, self.message
+        )?;
         match &self.help {
             Some(help) => write!(f, " ({help})"),
             None => Ok(()),
@@ -230,12 +266,16 @@ impl Diagnostics {
 
     /// Goes over those that stop the files from being stored.
     pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
-        self.0.iter().filter(|diagnostic| diagnostic.severity == Gravity::Error)
+        self.0
+            .iter()
+            .filter(|diagnostic| diagnostic.severity == Gravity::Error)
     }
 
     /// Goes over those that do not stop the files from being stored.
     pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
-        self.0.iter().filter(|diagnostic| diagnostic.severity == Gravity::Warning)
+        self.0
+            .iter()
+            .filter(|diagnostic| diagnostic.severity == Gravity::Warning)
     }
 
     /// Tells whether there is nothing to say.
@@ -261,6 +301,12 @@ impl fmt::Display for Diagnostics {
     }
 }
 
+impl From<Box<Diagnostic>> for Diagnostics {
+    fn from(diagnostic: Box<Diagnostic>) -> Self {
+        Self(vec![*diagnostic])
+    }
+}
+
 impl std::error::Error for Diagnostic {}
 
 impl std::error::Error for Diagnostics {}
@@ -279,7 +325,11 @@ pub(crate) fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = &text[..floor(text, offset)];
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
     let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-    let column = before[line_start..].chars().filter(|c| *c != '\u{feff}').count() + 1;
+    let column = before[line_start..]
+        .chars()
+        .filter(|c| *c != '\u{feff}')
+        .count()
+        + 1;
     (line, column)
 }
 
@@ -306,8 +356,14 @@ fn clamp(text: &str, span: Range<usize>) -> Range<usize> {
 
 fn lines_around(text: &str, span: Range<usize>) -> Range<usize> {
     let start = text[..span.start].rfind('\n').map_or(0, |at| at + 1);
-    let end = text[span.end..].find('\n').map_or(text.len(), |at| span.end + at);
-    let end = if text[..end].ends_with('\r') && end > span.end { end - 1 } else { end };
+    let end = text[span.end..]
+        .find('\n')
+        .map_or(text.len(), |at| span.end + at);
+    let end = if text[..end].ends_with('\r') && end > span.end {
+        end - 1
+    } else {
+        end
+    };
     if end - start > LONGEST && !text[start..end].contains('\n') {
         let end = floor(text, end.min(span.end + LONGEST / 8)).max(span.end);
         return start..end;

@@ -11,6 +11,7 @@ mod references;
 mod steps;
 
 use crate::bind::listed;
+use crate::diagnostics::MOST_FAULTS;
 use crate::nearest::nearest;
 use crate::version::version;
 use crate::yaml::{self, Content, Document, Node, Source};
@@ -133,8 +134,14 @@ impl Reading {
 
     fn document(&mut self, source: &Source, document: Document) {
         let Document { mut root, text } = document;
-        let mut reader = Reader { source, faults: &mut self.faults, uses: &mut self.uses };
-        let Some(kind) = kind_of(&mut reader, &mut root) else { return };
+        let mut reader = Reader {
+            source,
+            faults: &mut self.faults,
+            uses: &mut self.uses,
+        };
+        let Some(kind) = kind_of(&mut reader, &mut root) else {
+            return;
+        };
         let (name, span) = name_of(&root, kind);
         let before = reader.errors();
         macro_rules! read {
@@ -161,9 +168,17 @@ impl Reading {
             self.faults.push(
                 second
                     .source
-                    .error(second.span.clone(), "there is one organization, and it is described twice")
+                    .error(
+                        second.span.clone(),
+                        "there is one organization, and it is described twice",
+                    )
                     .with_label("described again here")
-                    .with_related(&first.source.path, &first.source.text, first.span.clone(), "first described here")
+                    .with_related(
+                        &first.source.path,
+                        &first.source.text,
+                        first.span.clone(),
+                        "first described here",
+                    )
                     .with_help("put all accounts into one"),
             );
         }
@@ -190,16 +205,22 @@ impl Reading {
 
 /// Tells what a document defines, and puts a key right that was mistyped, so that the rest can be checked.
 fn kind_of(reader: &mut Reader<'_>, root: &mut Node) -> Option<&'static str> {
-    let help = format!("begin it with one of {}", listed(&DOCUMENTS.map(|kind| format!("{kind}:"))));
+    let help = format!(
+        "begin it with one of {}",
+        listed(&DOCUMENTS.map(|kind| format!("{kind}:")))
+    );
     let Content::Mapping(entries) = &mut root.content else {
         let help = match root.text() {
             Some(text) if text.contains(':') => "put a blank after each `:`".to_owned(),
             _ => help,
         };
-        reader.misfit(root, "a document", "a mapping", Some(help));
+        reader.misfit(root, "a document", "a mapping", help);
         return None;
     };
-    if let Some(kind) = entries.iter().find_map(|(key, _)| DOCUMENTS.into_iter().find(|kind| *kind == key.text)) {
+    if let Some(kind) = entries
+        .iter()
+        .find_map(|(key, _)| DOCUMENTS.into_iter().find(|kind| *kind == key.text))
+    {
         return Some(kind);
     }
     let Some((key, _)) = entries.first_mut() else {
@@ -217,7 +238,10 @@ fn kind_of(reader: &mut Reader<'_>, root: &mut Node) -> Option<&'static str> {
             DOCUMENTS.into_iter().find(|kind| *kind == near)
         }
         None => {
-            let message = format!("the document begins with `{}`, so it is not clear what it defines", key.text);
+            let message = format!(
+                "the document begins with `{}`, so it is not clear what it defines",
+                key.text
+            );
             reader.fault_with_help(&key.span, message, help);
             None
         }
@@ -225,9 +249,14 @@ fn kind_of(reader: &mut Reader<'_>, root: &mut Node) -> Option<&'static str> {
 }
 
 fn name_of(root: &Node, kind: &str) -> (String, Range<usize>) {
-    let Content::Mapping(entries) = &root.content else { return (String::new(), root.span.clone()) };
+    let Content::Mapping(entries) = &root.content else {
+        return (String::new(), root.span.clone());
+    };
     match entries.iter().find(|(key, _)| key.text == kind) {
-        Some((_, node)) => (node.text().unwrap_or_default().to_owned(), node.span.clone()),
+        Some((_, node)) => (
+            node.text().unwrap_or_default().to_owned(),
+            node.span.clone(),
+        ),
         None => (String::new(), root.span.clone()),
     }
 }
@@ -239,11 +268,22 @@ fn twice<T>(all: &[Read<T>], what: &str, faults: &mut Vec<Diagnostic>) {
             seen.insert(&read.name, read);
             continue;
         };
+        if faults.len() > MOST_FAULTS {
+            return;
+        }
         faults.push(
             read.source
-                .error(read.span.clone(), format!("{what} `{}` is defined twice", read.name))
+                .error(
+                    read.span.clone(),
+                    format!("{what} `{}` is defined twice", read.name),
+                )
                 .with_label("defined again here")
-                .with_related(&first.source.path, &first.source.text, first.span.clone(), "first defined here")
+                .with_related(
+                    &first.source.path,
+                    &first.source.text,
+                    first.span.clone(),
+                    "first defined here",
+                )
                 .with_help("give one of the two another name"),
         );
     }
@@ -251,12 +291,36 @@ fn twice<T>(all: &[Read<T>], what: &str, faults: &mut Vec<Diagnostic>) {
 
 /// Puts faults in the order of files and lines, and keeps their number bearable.
 fn sorted(mut faults: Vec<Diagnostic>, paths: &[Arc<str>]) -> Diagnostics {
-    let rank: HashMap<&str, usize> =
-        paths.iter().enumerate().rev().map(|(index, path)| (path.as_ref(), index)).collect();
-    faults.sort_by_key(|fault| (rank.get(fault.path.as_str()).copied(), fault.line, fault.column));
-    faults.dedup_by(|a, b| {
-        a.path == b.path && a.line == b.line && a.column == b.column && a.message == b.message && a.help == b.help
+    let rank: HashMap<&str, usize> = paths
+        .iter()
+        .enumerate()
+        .rev()
+        .map(|(index, path)| (path.as_ref(), index))
+        .collect();
+    faults.sort_by_key(|fault| {
+        (
+            rank.get(fault.path.as_str()).copied(),
+            fault.line,
+            fault.column,
+        )
     });
+    faults.dedup_by(|a, b| {
+        a.path == b.path
+            && a.line == b.line
+            && a.column == b.column
+            && a.message == b.message
+            && a.help == b.help
+    });
+    if faults.len() > MOST_FAULTS {
+        faults.truncate(MOST_FAULTS);
+        let more = faults.last().map(|last| {
+            last.followed_by(
+                "there are more faults than are told here",
+                "mend these first, then load again",
+            )
+        });
+        faults.extend(more);
+    }
     Diagnostics(faults)
 }
 

@@ -29,7 +29,14 @@ mod tests {
 
     #[test]
     fn typing_errors_are_near_and_other_words_are_not() {
-        let known = ["automation", "trigger", "description", "high", "in", "expires"];
+        let known = [
+            "automation",
+            "trigger",
+            "description",
+            "high",
+            "in",
+            "expires",
+        ];
         let near = |given| nearest(given, known);
         assert_eq!(near("triger"), Some("trigger"));
         assert_eq!(near("hgih"), Some("high"));

@@ -7,7 +7,7 @@ mod scalar;
 pub(crate) use bytes::decode;
 pub(crate) use scalar::Style;
 
-use crate::diagnostics::{Diagnostic, Gravity};
+use crate::diagnostics::{Diagnostic, Gravity, MOST_FAULTS};
 use granit_parser::{Event, Options, Parser, ScalarStyle, Span};
 use serde_json::{Map, Number, Value};
 use std::collections::HashMap;
@@ -40,11 +40,26 @@ impl Source {
     }
 
     pub(crate) fn error(&self, span: Range<usize>, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::new(Gravity::Error, &self.path, &self.text, span, message)
+        Diagnostic::new(
+            Gravity::Error,
+            &self.path,
+            &self.text,
+            self.on_text(span),
+            message,
+        )
     }
 
     pub(crate) fn warning(&self, span: Range<usize>, message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(Gravity::Warning, &self.path, &self.text, span, message)
+    }
+
+    /// Moves a place behind all text, such as that of a value that is missing at the end, to the last character.
+    fn on_text(&self, span: Range<usize>) -> Range<usize> {
+        let kept = self.text.trim_end();
+        match kept.char_indices().next_back() {
+            Some((last, _)) if span.start >= kept.len() => last..kept.len(),
+            _ => span,
+        }
     }
 
     /// The text of a node as it is written.
@@ -98,7 +113,10 @@ impl Node {
             Content::Text(text, _) => Value::String(text.clone()),
             Content::List(items) => items.iter().map(Node::to_json).collect(),
             Content::Mapping(entries) => Value::Object(
-                entries.iter().map(|(key, value)| (key.text.clone(), value.to_json())).collect::<Map<_, _>>(),
+                entries
+                    .iter()
+                    .map(|(key, value)| (key.text.clone(), value.to_json()))
+                    .collect::<Map<_, _>>(),
             ),
         }
     }
@@ -117,7 +135,9 @@ impl Node {
     /// The place in the file of a part of this node's text, given as bytes of the text.
     pub(crate) fn locate(&self, source: &Source, part: Range<usize>) -> Range<usize> {
         match &self.content {
-            Content::Text(text, style) => scalar::locate(&source.text, &self.span, *style, text, part),
+            Content::Text(text, style) => {
+                scalar::locate(&source.text, &self.span, *style, text, part)
+            }
             _ => self.span.clone(),
         }
     }
@@ -128,7 +148,10 @@ pub(crate) fn parse(source: &Source, faults: &mut Vec<Diagnostic>) -> Vec<Docume
     if source.text.len() > MAX_BYTES {
         faults.push(
             source
-                .error(0..0, format!("the file is larger than {} KiB", MAX_BYTES / 1024))
+                .error(
+                    0..0,
+                    format!("the file is larger than {} KiB", MAX_BYTES / 1024),
+                )
                 .with_help("split it into several files"),
         );
         return Vec::new();
@@ -142,11 +165,9 @@ pub(crate) fn parse(source: &Source, faults: &mut Vec<Diagnostic>) -> Vec<Docume
     builder.read();
     let documents = builder.documents;
     if documents.is_empty() && faults.len() == before {
-        faults.push(
-            source
-                .error(0..0, "the file is empty")
-                .with_help("begin it with `automation:`, `playbook:`, `connection:` or `organization:` and a name"),
-        );
+        faults.push(source.error(0..0, "the file is empty").with_help(
+            "begin it with `automation:`, `playbook:`, `connection:` or `organization:` and a name",
+        ));
     }
     documents
 }
@@ -234,7 +255,15 @@ impl<'a> Builder<'a> {
                 None => break,
                 Some(Ok(next)) => next,
                 Some(Err(error)) => {
-                    self.faults.push(fault::explain(source, &error));
+                    let fault = fault::explain(source, &error);
+                    // What breaks the line was told already, and this is what came of it.
+                    if !self
+                        .faults
+                        .last()
+                        .is_some_and(|last| last.line == fault.line && last.path == fault.path)
+                    {
+                        self.faults.push(fault);
+                    }
                     self.forget();
                     match parser.proceed_next_document() {
                         Ok(true) => continue,
@@ -279,6 +308,9 @@ impl<'a> Builder<'a> {
     }
 
     fn event(&mut self, event: Event<'_>, span: &Span) -> Result<(), Halt> {
+        if self.faults.len() > MOST_FAULTS {
+            return Err(Halt);
+        }
         let at = range(span);
         if let Some(tag) = event.tag()
             && !tag.is_yaml_core_schema_tag("str")
@@ -287,23 +319,34 @@ impl<'a> Builder<'a> {
             let written = self.source.slice(&place).to_owned();
             self.faults.push(
                 self.source
-                    .error(place, format!("`{written}` is read as a YAML tag, and tags are not used here"))
+                    .error(
+                        place,
+                        format!("`{written}` is read as a YAML tag, and tags are not used here"),
+                    )
                     .with_help("put text that begins with `!` in quotes"),
             );
         }
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let strange = tag.as_ref().is_some_and(|tag| !tag.is_yaml_core_schema_tag("str"));
+                let strange = tag
+                    .as_ref()
+                    .is_some_and(|tag| !tag.is_yaml_core_schema_tag("str"));
                 let content = if strange {
                     Content::Broken
                 } else {
                     self.scalar(&text, style, tag.is_some(), &at)
                 };
-                let size = Size { nodes: 1, bytes: text.len(), height: 0 };
+                let size = Size {
+                    nodes: 1,
+                    bytes: text.len(),
+                    height: 0,
+                };
                 self.spend(&at, size)?;
                 self.finish(Node { span: at, content }, size, anchor)
             }
-            Event::SequenceStart(_, anchor, _) => self.open(at.start, anchor, Holds::List(Vec::new())),
+            Event::SequenceStart(_, anchor, _) => {
+                self.open(at.start, anchor, Holds::List(Vec::new()))
+            }
             Event::MappingStart(_, anchor, _) => {
                 let holds = Holds::Mapping {
                     entries: Vec::new(),
@@ -314,13 +357,18 @@ impl<'a> Builder<'a> {
                 self.open(at.start, anchor, holds)
             }
             Event::SequenceEnd | Event::MappingEnd => {
-                let Some(frame) = self.stack.pop() else { return Err(Halt) };
+                let Some(frame) = self.stack.pop() else {
+                    return Err(Halt);
+                };
                 let content = match frame.holds {
                     Holds::List(items) => Content::List(items),
                     Holds::Mapping { broken: true, .. } => Content::Broken,
                     Holds::Mapping { entries, .. } => Content::Mapping(entries),
                 };
-                let node = Node { span: frame.start..at.end.max(frame.start), content };
+                let node = Node {
+                    span: frame.start..at.end.max(frame.start),
+                    content,
+                };
                 self.finish(node, frame.size, frame.anchor)
             }
             Event::Alias(id) => match self.anchors.get(&id).map(|anchored| anchored.size) {
@@ -330,8 +378,19 @@ impl<'a> Builder<'a> {
                     self.finish(node, size, 0)
                 }
                 None => {
-                    self.faults.push(self.source.error(at.clone(), "an alias cannot stand inside what it repeats"));
-                    self.finish(Node { span: at, content: Content::Broken }, Size::default(), 0)
+                    self.faults.push(
+                        self.source
+                            .error(at.clone(), "an alias cannot stand inside what it repeats")
+                            .with_help("write the value out"),
+                    );
+                    self.finish(
+                        Node {
+                            span: at,
+                            content: Content::Broken,
+                        },
+                        Size::default(),
+                        0,
+                    )
                 }
             },
             Event::UnresolvedAlias(name) => {
@@ -340,19 +399,33 @@ impl<'a> Builder<'a> {
                         .error(at.clone(), format!("`*{name}` is read as a YAML alias, and there is no anchor `&{name}`"))
                         .with_help("put text that begins with `*` in quotes"),
                 );
-                self.finish(Node { span: at, content: Content::Broken }, Size::default(), 0)
+                self.finish(
+                    Node {
+                        span: at,
+                        content: Content::Broken,
+                    },
+                    Size::default(),
+                    0,
+                )
             }
             _ => Ok(()),
         }
     }
 
-    fn scalar(&mut self, text: &str, style: ScalarStyle, tagged: bool, at: &Range<usize>) -> Content {
+    fn scalar(
+        &mut self,
+        text: &str,
+        style: ScalarStyle,
+        tagged: bool,
+        at: &Range<usize>,
+    ) -> Content {
         match scalar::resolve(text, style, tagged) {
             Ok(content) => content,
             Err((message, help)) => {
                 // A number as a key is text anyway.
                 if !self.awaits_key() {
-                    self.faults.push(self.source.error(at.clone(), message).with_help(help));
+                    self.faults
+                        .push(self.source.error(at.clone(), message).with_help(help));
                 }
                 Content::Text(text.to_owned(), style.into())
             }
@@ -360,7 +433,16 @@ impl<'a> Builder<'a> {
     }
 
     fn awaits_key(&self) -> bool {
-        matches!(self.stack.last(), Some(Frame { holds: Holds::Mapping { key: Awaits::Key, .. }, .. }))
+        matches!(
+            self.stack.last(),
+            Some(Frame {
+                holds: Holds::Mapping {
+                    key: Awaits::Key,
+                    ..
+                },
+                ..
+            })
+        )
     }
 
     fn open(&mut self, start: usize, anchor: usize, holds: Holds) -> Result<(), Halt> {
@@ -368,9 +450,18 @@ impl<'a> Builder<'a> {
             self.faults.push(fault::too_deep(self.source, start..start));
             return Err(Halt);
         }
-        let size = Size { nodes: 1, bytes: 0, height: 0 };
+        let size = Size {
+            nodes: 1,
+            bytes: 0,
+            height: 0,
+        };
         self.spend(&(start..start), size)?;
-        self.stack.push(Frame { start, anchor, size, holds });
+        self.stack.push(Frame {
+            start,
+            anchor,
+            size,
+            holds,
+        });
         Ok(())
     }
 
@@ -383,7 +474,12 @@ impl<'a> Builder<'a> {
         }
         self.faults.push(
             self.source
-                .error(at.clone(), format!("the file has more than {MAX_NODES} values, counting what aliases repeat"))
+                .error(
+                    at.clone(),
+                    format!(
+                        "the file has more than {MAX_NODES} values, counting what aliases repeat"
+                    ),
+                )
                 .with_help("split it into several files, or repeat less with aliases"),
         );
         Err(Halt)
@@ -395,7 +491,13 @@ impl<'a> Builder<'a> {
             return Err(Halt);
         }
         if anchor != 0 {
-            self.anchors.insert(anchor, Anchored { node: node.clone(), size });
+            self.anchors.insert(
+                anchor,
+                Anchored {
+                    node: node.clone(),
+                    size,
+                },
+            );
         }
         let source = self.source;
         let Some(frame) = self.stack.last_mut() else {
@@ -405,7 +507,12 @@ impl<'a> Builder<'a> {
         frame.size.add(size);
         match &mut frame.holds {
             Holds::List(items) => items.push(node),
-            Holds::Mapping { entries, seen, key, broken } => match std::mem::replace(key, Awaits::Key) {
+            Holds::Mapping {
+                entries,
+                seen,
+                key,
+                broken,
+            } => match std::mem::replace(key, Awaits::Key) {
                 Awaits::Key => {
                     *key = match key_of(source, node, seen) {
                         Ok(key) => Awaits::Value(key),
@@ -438,7 +545,11 @@ enum KeyFault {
     Other(Box<Diagnostic>),
 }
 
-fn key_of(source: &Source, node: Node, seen: &mut HashMap<String, Range<usize>>) -> Result<Key, KeyFault> {
+fn key_of(
+    source: &Source,
+    node: Node,
+    seen: &mut HashMap<String, Range<usize>>,
+) -> Result<Key, KeyFault> {
     let other = |fault: Diagnostic| Err(KeyFault::Other(Box::new(fault)));
     let span = node.span;
     let text = match node.content {
@@ -448,17 +559,38 @@ fn key_of(source: &Source, node: Node, seen: &mut HashMap<String, Range<usize>>)
         Content::Null => String::new(),
         Content::Mapping(_) if source.text[..span.start].ends_with('{') => {
             let start = span.start - 1;
-            let line = source.text[start..].lines().next().unwrap_or_default();
-            let template = &line[..line.find("}}").map_or(2, |end| end + 2)];
+            let line = source.text[start..]
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .trim_end();
+            let end = line.find("}}").map_or(2, |end| end + 2);
+            // Text may follow the template, unless it is an entry of a list or mapping in brackets.
+            let whole =
+                !line[end..].trim_start().starts_with([',', ']', '}', '#']) && !line.contains('"');
+            let template = if whole { line } else { &line[..end] };
             let fault = source
-                .error(start..start + template.len(), "YAML reads a template without quotes as a mapping")
+                .error(
+                    start..start + template.len(),
+                    "YAML reads a template without quotes as a mapping",
+                )
                 .with_help(format!("put the whole value in quotes: `\"{template}\"`"));
             return Err(KeyFault::Template(Box::new(fault)));
         }
-        Content::List(_) | Content::Mapping(_) => return other(source.error(span, "a key must be text")),
+        Content::List(_) | Content::Mapping(_) => {
+            return other(
+                source
+                    .error(span, "a key must be text")
+                    .with_help("put it in quotes"),
+            );
+        }
     };
     if text.is_empty() {
-        return other(source.error(span, "a key is missing before the `:`"));
+        return other(
+            source
+                .error(span, "a key is missing before the `:`")
+                .with_help("write `key: value`"),
+        );
     }
     if text == "<<" {
         return other(
@@ -471,7 +603,12 @@ fn key_of(source: &Source, node: Node, seen: &mut HashMap<String, Range<usize>>)
         let fault = source
             .error(span, format!("key `{text}` is given twice"))
             .with_label("given again here")
-            .with_related(&source.path, &source.text, first.clone(), "first given here")
+            .with_related(
+                &source.path,
+                &source.text,
+                first.clone(),
+                "first given here",
+            )
             .with_help("keep one of the two, or put the second into an entry of its own");
         return other(fault);
     }
@@ -494,13 +631,11 @@ fn range(span: &Span) -> Range<usize> {
     range.start..range.end.max(range.start)
 }
 
-/// The text of one document, ready to be read again on its own.
+/// The text of one document, ready to be read again on its own. Its end is left as it is: blank lines there may belong
+/// to a block of text.
 fn own_text(slice: &str) -> String {
-    let slice = slice.trim_end();
     let start = slice.find(|c: char| c != '\n' && c != '\r').unwrap_or(0);
-    let mut text = slice[start..].replace("\r\n", "\n");
-    text.push('\n');
-    text
+    slice[start..].replace("\r\n", "\n")
 }
 
 #[cfg(test)]

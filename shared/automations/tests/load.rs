@@ -1,27 +1,38 @@
 //! What the loader says of right, doubtful and wrong files.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use quench_automations::{Definitions, Diagnostics, Library, SourceFile, load};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 fn data(folder: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(folder)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(folder)
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
-    let mut entries: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut entries: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     entries.sort();
     entries
 }
 
 /// The files of an entry, named relative to its folder.
 fn files(entry: &Path) -> Result<Vec<SourceFile>, Diagnostics> {
-    let paths = if entry.is_dir() { entries(entry) } else { vec![entry.to_owned()] };
+    let paths = if entry.is_dir() {
+        entries(entry)
+    } else {
+        vec![entry.to_owned()]
+    };
     paths
         .iter()
         .map(|path| {
             let name = path.file_name().unwrap().to_string_lossy();
-            SourceFile::read(name, &fs::read(path).unwrap()).map_err(|fault| Diagnostics(vec![*fault]))
+            SourceFile::read(name, &fs::read(path).unwrap())
+                .map_err(|fault| Diagnostics(vec![*fault]))
         })
         .collect()
 }
@@ -43,7 +54,10 @@ fn library(definitions: &Definitions) -> Library {
             .iter()
             .map(|loaded| (loaded.definition.name.clone(), loaded.definition.clone()))
             .collect(),
-        organization: definitions.organization.as_ref().map(|loaded| loaded.definition.clone()),
+        organization: definitions
+            .organization
+            .as_ref()
+            .map(|loaded| loaded.definition.clone()),
     }
 }
 
@@ -72,6 +86,12 @@ fn wrong_files_are_refused_with_place_and_advice() {
         assert!(diagnostics.has_errors());
         for diagnostic in &diagnostics.0 {
             assert!(diagnostic.line >= 1 && diagnostic.column >= 1);
+            assert!(
+                diagnostic.help.is_some(),
+                "{}: no advice: {}",
+                stem(&entry),
+                diagnostic.message
+            );
         }
         insta::assert_snapshot!(format!("error-{}", stem(&entry)), diagnostics.render(false));
     }
@@ -86,7 +106,10 @@ fn doubtful_files_are_taken_with_a_warning() {
             Err(diagnostics) => panic!("{}", diagnostics.render(false)),
         };
         assert!(!definitions.warnings.is_empty(), "{}", stem(&entry));
-        insta::assert_snapshot!(format!("warning-{}", stem(&entry)), definitions.warnings.render(false));
+        insta::assert_snapshot!(
+            format!("warning-{}", stem(&entry)),
+            definitions.warnings.render(false)
+        );
     }
 }
 
@@ -98,7 +121,12 @@ fn right_files_are_read_as_they_are_meant() {
             Ok(definitions) => definitions,
             Err(diagnostics) => panic!("{}", diagnostics.render(false)),
         };
-        assert_eq!(definitions.warnings.len(), 0, "{}", definitions.warnings.render(false));
+        assert_eq!(
+            definitions.warnings.len(),
+            0,
+            "{}",
+            definitions.warnings.render(false)
+        );
         let read = serde_json::json!({
             "automations": definitions.automations.iter().map(|loaded| &loaded.definition).collect::<Vec<_>>(),
             "playbooks": definitions.playbooks.iter().map(|loaded| &loaded.definition).collect::<Vec<_>>(),
@@ -113,16 +141,32 @@ fn right_files_are_read_as_they_are_meant() {
 fn told(definitions: &Definitions) -> Vec<(String, String, String)> {
     let mut told = Vec::new();
     for loaded in &definitions.automations {
-        told.push((loaded.definition.name.clone(), loaded.version.clone(), loaded.text.clone()));
+        told.push((
+            loaded.definition.name.clone(),
+            loaded.version.clone(),
+            loaded.text.clone(),
+        ));
     }
     for loaded in &definitions.playbooks {
-        told.push((loaded.definition.name.clone(), loaded.version.clone(), loaded.text.clone()));
+        told.push((
+            loaded.definition.name.clone(),
+            loaded.version.clone(),
+            loaded.text.clone(),
+        ));
     }
     for loaded in &definitions.connections {
-        told.push((loaded.definition.name.clone(), loaded.version.clone(), loaded.text.clone()));
+        told.push((
+            loaded.definition.name.clone(),
+            loaded.version.clone(),
+            loaded.text.clone(),
+        ));
     }
-    for loaded in &definitions.organization {
-        told.push((loaded.definition.name.clone(), loaded.version.clone(), loaded.text.clone()));
+    if let Some(loaded) = &definitions.organization {
+        told.push((
+            loaded.definition.name.clone(),
+            loaded.version.clone(),
+            loaded.text.clone(),
+        ));
     }
     told
 }
@@ -136,7 +180,10 @@ fn the_text_of_each_definition_reads_as_the_same_definition() {
         known.playbooks.extend(own.playbooks);
         known.connections.extend(own.connections);
         for (name, version, text) in told(&definitions) {
-            let file = SourceFile { path: name.clone(), text: text.clone() };
+            let file = SourceFile {
+                path: name.clone(),
+                text: text.clone(),
+            };
             let again = match load(&[file], &known) {
                 Ok(again) => told(&again),
                 Err(diagnostics) => panic!("{}", diagnostics.render(false)),
@@ -167,7 +214,10 @@ fn a_definition_read_back_from_json_has_the_same_version() {
 
 #[test]
 fn diagnostics_are_json_too() {
-    let file = SourceFile { path: "a.yaml".to_owned(), text: "automation: a\ntrigger: alrt\nrun: []\n".to_owned() };
+    let file = SourceFile {
+        path: "a.yaml".to_owned(),
+        text: "automation: a\ntrigger: alrt\nrun: []\n".to_owned(),
+    };
     let diagnostics = load(&[file], &Library::default()).unwrap_err();
     let json = serde_json::to_value(&diagnostics).unwrap();
     assert_eq!(

@@ -7,7 +7,7 @@ use crate::bind::{SEVERITIES, listed};
 use crate::nearest::nearest;
 use crate::yaml::{Content, Key, Node};
 use quench_findings::Kind;
-use quench_matching::{Condition, Operator, ValueType};
+use quench_matching::{Condition, ConditionFault, InvalidCondition, Operator, ValueType};
 use serde_json::Value;
 
 /// Every operator by its name in files.
@@ -61,17 +61,24 @@ const SYNONYMS: [(&str, &str); 20] = [
 ];
 
 /// Reads `when`: a list of sets, or one set.
-pub(super) fn sets(reader: &mut Reader<'_>, node: &Node, trigger: Option<Kind>) -> Vec<Vec<Condition>> {
+pub(super) fn sets(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    trigger: Option<Kind>,
+) -> Vec<Vec<Condition>> {
     let items: Vec<&Node> = match &node.content {
         Content::List(items) => items.iter().collect(),
         Content::Mapping(_) => vec![node],
         _ => {
             let help = "such as `- severity: { at_least: high }`".to_owned();
-            reader.misfit(node, "`when`", "a list of condition sets", Some(help));
+            reader.misfit(node, "`when`", "a list of condition sets", help);
             return Vec::new();
         }
     };
-    items.into_iter().map(|item| set(reader, item, trigger)).collect()
+    items
+        .into_iter()
+        .map(|item| set(reader, item, trigger))
+        .collect()
 }
 
 /// One condition with the places of its parts.
@@ -81,7 +88,9 @@ pub(super) struct Placed<'n> {
 }
 
 fn set(reader: &mut Reader<'_>, node: &Node, trigger: Option<Kind>) -> Vec<Condition> {
-    let Some(entries) = reader.entries(node, "a condition set") else { return Vec::new() };
+    let Some(entries) = reader.entries(node, "a condition set") else {
+        return Vec::new();
+    };
     if entries.is_empty() {
         reader.fault_with_help(
             &node.span,
@@ -104,7 +113,9 @@ fn set(reader: &mut Reader<'_>, node: &Node, trigger: Option<Kind>) -> Vec<Condi
 fn field(reader: &mut Reader<'_>, key: &Key, trigger: Option<Kind>) {
     if let Err(fault) = fields::check(&key.text) {
         let part = fault.part.clone();
-        let start = key.span.start + usize::from(reader.source.slice(&key.span).starts_with(['"', '\''])) + part.start;
+        let start = key.span.start
+            + usize::from(reader.source.slice(&key.span).starts_with(['"', '\'']))
+            + part.start;
         let span = start..start + part.len();
         reader.fault_with_help(&span, fault.message, fault.help);
     }
@@ -113,14 +124,23 @@ fn field(reader: &mut Reader<'_>, key: &Key, trigger: Option<Kind>) {
     if trigger == Some(Kind::Alert) && path.starts_with("defender.properties.metadata") {
         reader.doubt(
             &key.span,
-            format!("`{}` is a field of recommendations, and alerts never have it", key.text),
+            format!(
+                "`{}` is a field of recommendations, and alerts never have it",
+                key.text
+            ),
             "for alerts use `severity`, or `defender.Severity`",
         );
     }
 }
 
 /// Reads what is asked of one field: a scalar, which it must equal, or operators with their values.
-fn conditions<'n>(reader: &mut Reader<'_>, key: &Key, node: &'n Node, trigger: Option<Kind>, placed: &mut Vec<Placed<'n>>) {
+fn conditions<'n>(
+    reader: &mut Reader<'_>,
+    key: &Key,
+    node: &'n Node,
+    trigger: Option<Kind>,
+    placed: &mut Vec<Placed<'n>>,
+) {
     match &node.content {
         Content::Broken => {}
         Content::Text(..) | Content::Number(_) | Content::Bool(_) => {
@@ -133,20 +153,28 @@ fn conditions<'n>(reader: &mut Reader<'_>, key: &Key, node: &'n Node, trigger: O
         ),
         Content::List(_) => {
             let written = reader.source.slice(&node.span).to_owned();
-            let help = if written.starts_with('[') && written.len() < 60 && !written.contains('\n') {
+            let help = if written.starts_with('[') && written.len() < 60 && !written.contains('\n')
+            {
                 format!("write `{{ in: {written} }}`")
             } else {
                 "write `{ in: […] }`".to_owned()
             };
-            reader.fault_with_help(&node.span, format!("`{}` needs an operator for a list", key.text), help);
+            reader.fault_with_help(
+                &node.span,
+                format!("`{}` needs an operator for a list", key.text),
+                help,
+            );
         }
         Content::Mapping(entries) => {
             let named = |name: &str| entries.iter().find(|(key, _)| key.text == name);
-            let value_type = named("type").and_then(|(_, node)| reader.word(node, "type", &VALUE_TYPES));
+            let value_type =
+                named("type").and_then(|(_, node)| reader.word(node, "type", &VALUE_TYPES));
             let mut asked = false;
             for (operator_key, value) in entries.iter().filter(|(key, _)| key.text != "type") {
                 asked = true;
-                let Some(operator) = operator(reader, operator_key, &key.text) else { continue };
+                let Some(operator) = operator(reader, operator_key, &key.text) else {
+                    continue;
+                };
                 if value.is_null() && !matches!(operator, Operator::Equals | Operator::NotEquals) {
                     reader.fault_with_help(
                         &operator_key.span,
@@ -182,7 +210,11 @@ pub(super) fn operator(reader: &mut Reader<'_>, key: &Key, field: &str) -> Optio
     let help = match meant {
         Some(meant) => format!("did you mean `{meant}`?"),
         None if fields::check(&format!("{field}.{}", key.text)).is_ok() => {
-            format!("for a field within it write `{field}.{}: …`; the operators are {}", key.text, listed(&names))
+            format!(
+                "for a field within it write `{field}.{}: …`; the operators are {}",
+                key.text,
+                listed(&names)
+            )
         }
         None => format!("the operators are {}", listed(&names)),
     };
@@ -223,7 +255,8 @@ fn condition<'n>(
         reader.boolean(node, "`exists`");
         return;
     }
-    let as_text = value_type.is_none() && fields::is_text(&key.text) && operator != Operator::Exists;
+    let as_text =
+        value_type.is_none() && fields::is_text(&key.text) && operator != Operator::Exists;
     let condition = Condition {
         field: key.text.clone(),
         operator,
@@ -231,17 +264,66 @@ fn condition<'n>(
         value_type,
     };
     match quench_matching::check(&condition) {
-        Ok(()) => placed.push(Placed { condition, value: node }),
-        Err(invalid) => {
-            for fault in invalid.faults {
-                let said = fault.to_string();
-                let on_key = matches!(fault, quench_matching::ConditionFault::Path(_));
-                let span = if on_key { &key.span } else { &node.span };
-                match said.split_once("; ") {
-                    Some((message, help)) => reader.fault_with_help(span, message, help),
-                    None => reader.fault(span, said),
-                }
+        Ok(()) => placed.push(Placed {
+            condition,
+            value: node,
+        }),
+        Err(invalid) => note_invalid(reader, key, node, invalid),
+    }
+}
+
+/// Notes what the matcher says of a condition, on its field or its value.
+pub(super) fn note_invalid(
+    reader: &mut Reader<'_>,
+    key: &Key,
+    node: &Node,
+    invalid: InvalidCondition,
+) {
+    for fault in invalid.faults {
+        let span = if matches!(fault, ConditionFault::Path(_)) {
+            &key.span
+        } else {
+            &node.span
+        };
+        let said = fault.to_string();
+        match (said.split_once("; "), fault) {
+            (
+                _,
+                ConditionFault::Kind {
+                    operator, expected, ..
+                },
+            ) => {
+                let written = reader.source.slice(&node.span);
+                let short = written.len() < 60 && !written.contains('\n');
+                let help = match (&node.content, operator) {
+                    (
+                        Content::Text(..) | Content::Number(_) | Content::Bool(_),
+                        Operator::In | Operator::NotIn,
+                    ) if short => {
+                        format!("write `[{written}]`")
+                    }
+                    (Content::List(_), Operator::Equals) => {
+                        "use `in` for one of several values".to_owned()
+                    }
+                    (Content::List(_), Operator::NotEquals) => {
+                        "use `not_in` for none of several values".to_owned()
+                    }
+                    (Content::Mapping(_), _) => {
+                        "for a field within it write its path before the `:`".to_owned()
+                    }
+                    _ => format!("write {expected}"),
+                };
+                reader.fault_with_help(span, said, help);
             }
+            (_, ConditionFault::Pattern { .. }) => {
+                reader.fault_with_help(
+                    span,
+                    said.trim_end_matches("; mend it").to_owned(),
+                    "put a backslash before `.`, `(`, `[`, `*` and the like to mean the character itself",
+                );
+            }
+            (Some((message, help)), _) => reader.fault_with_help(span, message, help),
+            (None, _) => reader.fault_with_help(span, said, "change the value"),
         }
     }
 }
@@ -249,18 +331,36 @@ fn condition<'n>(
 /// The value of a condition; where the field holds text, numbers keep the form they are written in.
 fn value(reader: &Reader<'_>, node: &Node, as_text: bool) -> Value {
     match &node.content {
-        Content::Number(_) | Content::Bool(_) if as_text => Value::String(reader.source.slice(&node.span).to_owned()),
-        Content::List(items) => items.iter().map(|item| value(reader, item, as_text)).collect(),
+        Content::Number(_) | Content::Bool(_) if as_text => {
+            Value::String(reader.source.slice(&node.span).to_owned())
+        }
+        Content::List(items) => items
+            .iter()
+            .map(|item| value(reader, item, as_text))
+            .collect(),
         _ => node.to_json(),
     }
 }
 
 /// Checks values of fields that know only certain words.
-fn words(reader: &mut Reader<'_>, key: &Key, operator: Operator, node: &Node, trigger: Option<Kind>) {
-    let whole = matches!(operator, Operator::Equals | Operator::NotEquals | Operator::In | Operator::NotIn);
+fn words(
+    reader: &mut Reader<'_>,
+    key: &Key,
+    operator: Operator,
+    node: &Node,
+    trigger: Option<Kind>,
+) {
+    let whole = matches!(
+        operator,
+        Operator::Equals | Operator::NotEquals | Operator::In | Operator::NotIn
+    );
     let field = key.text.to_lowercase();
     let field = field.strip_prefix("$.").unwrap_or(&field);
-    let field = if operator == Operator::AtLeast { "severity" } else { field };
+    let field = if operator == Operator::AtLeast {
+        "severity"
+    } else {
+        field
+    };
     if !whole && operator != Operator::AtLeast {
         return;
     }
@@ -273,8 +373,16 @@ fn words(reader: &mut Reader<'_>, key: &Key, operator: Operator, node: &Node, tr
     };
     for item in reader.one_or_more(node) {
         let Content::Text(text, _) = &item.content else {
-            if !matches!(item.content, Content::Broken | Content::Null | Content::List(_) | Content::Mapping(_)) {
-                reader.misfit(item, &format!("`{field}`"), "a word", Some(format!("known are {}", listed(known))));
+            if !matches!(
+                item.content,
+                Content::Broken | Content::Null | Content::List(_) | Content::Mapping(_)
+            ) {
+                reader.misfit(
+                    item,
+                    &format!("`{field}`"),
+                    "a word",
+                    format!("known are {}", listed(known)),
+                );
             }
             continue;
         };
@@ -284,7 +392,9 @@ fn words(reader: &mut Reader<'_>, key: &Key, operator: Operator, node: &Node, tr
         }
         let elsewhere = field == "status" && fields::statuses(None).contains(&folded.as_str());
         let message = match trigger {
-            Some(kind) if elsewhere => format!("{} never have the status `{text}`", fields::plural(kind)),
+            Some(kind) if elsewhere => {
+                format!("{} never have the status `{text}`", fields::plural(kind))
+            }
             _ => format!("{field} `{text}` is not known"),
         };
         let help = match nearest(text, known.iter().copied()).filter(|_| !elsewhere) {

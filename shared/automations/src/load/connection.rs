@@ -6,11 +6,21 @@ use crate::{Auth, Connection, ConnectionKind};
 const KINDS: [&str; 5] = ["slack_hook", "slack_bot", "teams", "webhook", "http"];
 
 pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Connection> {
-    let allowed: Vec<&str> = ["connection", "description"].into_iter().chain(KINDS).collect();
+    let allowed: Vec<&str> = ["connection", "description"]
+        .into_iter()
+        .chain(KINDS)
+        .collect();
     let fields = reader.fields(root, "a connection", &allowed)?;
-    let name = reader.require(&fields, "connection", "name it").and_then(|node| reader.name(node, "the name"));
-    let description = fields.get("description").and_then(|node| reader.filled_text(node, "`description`"));
-    let given: Vec<&str> = KINDS.into_iter().filter(|kind| fields.key(kind).is_some()).collect();
+    let name = reader
+        .require(&fields, "connection", "name it")
+        .and_then(|node| reader.name(node, "the name"));
+    let description = fields
+        .get("description")
+        .and_then(|node| reader.filled_text(node, "`description`"));
+    let given: Vec<&str> = KINDS
+        .into_iter()
+        .filter(|kind| fields.key(kind).is_some())
+        .collect();
     if let [first, second, ..] = given[..] {
         if let Some(key) = fields.key(second) {
             reader.fault_with_help(
@@ -28,11 +38,17 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Connection> {
     }
     let service = *given.first()?;
     let kind = kind(reader, service, fields.get(service)?);
-    Some(Connection { name: name?, description, kind: kind? })
+    Some(Connection {
+        name: name?,
+        description,
+        kind: kind?,
+    })
 }
 
 fn fields_start(fields: &Fields<'_>, root: &Node) -> std::ops::Range<usize> {
-    fields.key("connection").map_or(root.span.clone(), |key| key.span.clone())
+    fields
+        .key("connection")
+        .map_or(root.span.clone(), |key| key.span.clone())
 }
 
 fn kind(reader: &mut Reader<'_>, service: &str, node: &Node) -> Option<ConnectionKind> {
@@ -40,17 +56,24 @@ fn kind(reader: &mut Reader<'_>, service: &str, node: &Node) -> Option<Connectio
     Some(match service {
         "slack_hook" => {
             let fields = reader.fields(node, &what, &["url"])?;
-            ConnectionKind::SlackHook { url: required_secret(reader, &fields, "url")? }
+            ConnectionKind::SlackHook {
+                url: required_secret(reader, &fields, "url")?,
+            }
         }
         "slack_bot" => {
             let fields = reader.fields(node, &what, &["token", "url"])?;
             let token = required_secret(reader, &fields, "token");
             let url = fields.get("url").map(|node| address(reader, node, "`url`"));
-            ConnectionKind::SlackBot { token: token?, url: url.map_or(Some(None), |url| url.map(Some))? }
+            ConnectionKind::SlackBot {
+                token: token?,
+                url: url.map_or(Some(None), |url| url.map(Some))?,
+            }
         }
         "teams" => {
             let fields = reader.fields(node, &what, &["url"])?;
-            ConnectionKind::Teams { url: required_secret(reader, &fields, "url")? }
+            ConnectionKind::Teams {
+                url: required_secret(reader, &fields, "url")?,
+            }
         }
         "webhook" => {
             let fields = reader.fields(node, &what, &["url", "secret"])?;
@@ -61,18 +84,28 @@ fn kind(reader: &mut Reader<'_>, service: &str, node: &Node) -> Option<Connectio
                     _ => address(reader, node, "`url`"),
                 });
             let secret = required_secret(reader, &fields, "secret");
-            ConnectionKind::Webhook { url: url?, secret: secret? }
+            ConnectionKind::Webhook {
+                url: url?,
+                secret: secret?,
+            }
         }
         _ => {
             let fields = reader.fields(node, &what, &["url", "auth"])?;
             let url = reader
-                .require(&fields, "url", "add the address that the paths of steps are joined to")
+                .require(
+                    &fields,
+                    "url",
+                    "add the address that the paths of steps are joined to",
+                )
                 .and_then(|node| address(reader, node, "`url`"));
             let auth = match fields.get("auth") {
                 Some(node) => auth(reader, node),
                 None => Some(Auth::None),
             };
-            ConnectionKind::Http { url: url?, auth: auth? }
+            ConnectionKind::Http {
+                url: url?,
+                auth: auth?,
+            }
         }
     })
 }
@@ -84,13 +117,25 @@ fn auth(reader: &mut Reader<'_>, node: &Node) -> Option<Auth> {
         return Some(Auth::None);
     }
     if node.text().is_some() {
-        reader.misfit(node, "`auth`", "`none` or a mapping", Some(format!("such as `auth: {{ bearer: {{ token: {EXAMPLE} }} }}`")));
+        reader.misfit(
+            node,
+            "`auth`",
+            "`none` or a mapping",
+            format!("such as `auth: {{ bearer: {{ token: {EXAMPLE} }} }}`"),
+        );
         return None;
     }
     let fields = reader.fields(node, "`auth`", &AUTHS)?;
-    let given: Vec<&str> = AUTHS.into_iter().filter(|name| fields.key(name).is_some()).collect();
+    let given: Vec<&str> = AUTHS
+        .into_iter()
+        .filter(|name| fields.key(name).is_some())
+        .collect();
     let &[name] = &given[..] else {
-        reader.fault_with_help(&node.span, "`auth` must have one way to sign in", format!("one of {}", listed(&AUTHS)));
+        reader.fault_with_help(
+            &node.span,
+            "`auth` must have one way to sign in",
+            format!("one of {}", listed(&AUTHS)),
+        );
         return None;
     };
     let node = fields.get(name)?;
@@ -100,11 +145,16 @@ fn auth(reader: &mut Reader<'_>, node: &Node) -> Option<Auth> {
             let fields = reader.fields(node, &what, &["username", "password"])?;
             let username = required_text(reader, &fields, "username");
             let password = required_secret(reader, &fields, "password");
-            Auth::Basic { username: username?, password: password? }
+            Auth::Basic {
+                username: username?,
+                password: password?,
+            }
         }
         "bearer" => {
             let fields = reader.fields(node, &what, &["token"])?;
-            Auth::Bearer { token: required_secret(reader, &fields, "token")? }
+            Auth::Bearer {
+                token: required_secret(reader, &fields, "token")?,
+            }
         }
         "api_key" => {
             let fields = reader.fields(node, &what, &["header", "key"])?;
@@ -112,19 +162,33 @@ fn auth(reader: &mut Reader<'_>, node: &Node) -> Option<Auth> {
                 .require(&fields, "header", "name the header that carries the key")
                 .and_then(|node| header_name(reader, node));
             let key = required_secret(reader, &fields, "key");
-            Auth::ApiKey { header: header?, key: key? }
+            Auth::ApiKey {
+                header: header?,
+                key: key?,
+            }
         }
         _ => {
-            let fields = reader.fields(node, &what, &["token_url", "client_id", "client_secret", "scopes"])?;
+            let fields = reader.fields(
+                node,
+                &what,
+                &["token_url", "client_id", "client_secret", "scopes"],
+            )?;
             let token_url = reader
-                .require(&fields, "token_url", "add the address of the token endpoint")
+                .require(
+                    &fields,
+                    "token_url",
+                    "add the address of the token endpoint",
+                )
                 .and_then(|node| address(reader, node, "`token_url`"));
             let client_id = required_text(reader, &fields, "client_id");
             let client_secret = required_secret(reader, &fields, "client_secret");
             let scopes = match fields.get("scopes") {
                 Some(node) => {
                     let items = reader.one_or_more(node);
-                    items.into_iter().map(|item| reader.filled_text(item, "a scope")).collect()
+                    items
+                        .into_iter()
+                        .map(|item| reader.filled_text(item, "a scope"))
+                        .collect()
                 }
                 None => Some(Vec::new()),
             };
@@ -154,7 +218,9 @@ fn required_secret(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str) -> 
 /// Reads a reference to a secret. A literal is never shown: it may be a real one.
 fn secret(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<String> {
     let literal = match &node.content {
-        Content::Text(text, _) if text.starts_with("secret:") => return reference(reader, node, text),
+        Content::Text(text, _) if text.starts_with("secret:") => {
+            return reference(reader, node, text);
+        }
         Content::Text(..) | Content::Number(_) | Content::Bool(_) => true,
         _ => false,
     };
@@ -166,19 +232,28 @@ fn secret(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<String> {
             .masked();
         reader.note(fault);
     } else {
-        reader.misfit(node, what, "a reference to a secret", Some(format!("such as `{EXAMPLE}`")));
+        reader.misfit(
+            node,
+            what,
+            "a reference to a secret",
+            format!("such as `{EXAMPLE}`"),
+        );
     }
     None
 }
 
 fn reference(reader: &mut Reader<'_>, node: &Node, text: &str) -> Option<String> {
-    let fine = match text.strip_prefix("secret://").and_then(|rest| rest.split_once('/')) {
+    let fine = match text
+        .strip_prefix("secret://")
+        .and_then(|rest| rest.split_once('/'))
+    {
         Some(("env", name)) => {
             name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
                 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         }
         Some(("file", path)) => {
-            !path.trim_matches('/').is_empty() && !path.split('/').any(|part| part == ".." || part == ".")
+            !path.trim_matches('/').is_empty()
+                && !path.split('/').any(|part| part == ".." || part == ".")
         }
         _ => false,
     };
@@ -201,11 +276,17 @@ fn address(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<String> {
         None => check_url(text),
     };
     if let Err(reason) = checked {
-        let mut fault = reader.source.error(node.span.clone(), reason).with_help("such as `https://example.com/path`");
+        let mut fault = reader
+            .source
+            .error(node.span.clone(), reason)
+            .with_help("such as `https://example.com/path`");
         if text.contains('@') {
             fault = reader
                 .source
-                .error(node.span.clone(), format!("{what} must not hold a user and password"))
+                .error(
+                    node.span.clone(),
+                    format!("{what} must not hold a user and password"),
+                )
                 .with_help("use `auth`, with the password as a reference to a secret")
                 .masked();
         }
@@ -219,12 +300,19 @@ fn address(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<String> {
 pub(super) fn header_name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let text = reader.text(node, "the header's name")?;
     if !is_header_name(text) {
-        reader.fault_with_help(&node.span, format!("`{text}` is not the name of a header"), "such as `X-Api-Key`");
+        reader.fault_with_help(
+            &node.span,
+            format!("`{text}` is not the name of a header"),
+            "such as `X-Api-Key`",
+        );
         return None;
     }
     Some(text.to_owned())
 }
 
 pub(super) fn is_header_name(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }

@@ -19,26 +19,33 @@ pub(super) fn find(reader: &mut Reader<'_>, placed: &[Placed<'_>]) {
             continue;
         }
         judged.push(field.clone());
-        let same: Vec<&Placed<'_>> =
-            placed[index..].iter().filter(|other| folded(&other.condition.field) == field).collect();
+        let same: Vec<&Placed<'_>> = placed[index..]
+            .iter()
+            .filter(|other| folded(&other.condition.field) == field)
+            .collect();
         if same.len() < 2 {
             continue;
         }
-        let Some(candidates) = candidates(&field, &same) else { continue };
+        let Some(candidates) = candidates(&field, &same) else {
+            continue;
+        };
         let conditions: Vec<&Condition> = same.iter().map(|placed| &placed.condition).collect();
-        if candidates.iter().any(|value| holds(&field, value, &conditions)) {
+        if candidates
+            .iter()
+            .any(|value| holds(&field, value, &conditions))
+        {
             continue;
         }
         let last = same[same.len() - 1];
         let fault = reader
             .source
             .warning(last.value.span.clone(), format!("the conditions on `{field}` in this set can never hold together"))
-            .with_label("excludes the other")
+            .with_label("cannot hold together with the other")
             .with_related(
                 &reader.source.path,
                 &reader.source.text,
                 same[0].value.span.clone(),
-                "and this one",
+                "the other",
             )
             .with_help("conditions of one set must all hold: use `in` for one of several values, or a set for each");
         reader.note(fault);
@@ -56,12 +63,20 @@ fn candidates(field: &str, conditions: &[&Placed<'_>]) -> Option<Vec<Value>> {
     };
     if let Some(words) = words {
         // Its absence is a candidate, too.
-        return Some(words.iter().map(|word| json!(word)).chain([Value::Null]).collect());
+        return Some(
+            words
+                .iter()
+                .map(|word| json!(word))
+                .chain([Value::Null])
+                .collect(),
+        );
     }
-    conditions.iter().find_map(|placed| match (&placed.condition.operator, &placed.condition.value) {
-        (Operator::Equals, value @ Value::String(_)) => Some(vec![value.clone()]),
-        (Operator::In, Value::Array(values)) => Some(values.clone()),
-        _ => None,
+    conditions.iter().find_map(|placed| {
+        match (&placed.condition.operator, &placed.condition.value) {
+            (Operator::Equals, value @ Value::String(_)) => Some(vec![value.clone()]),
+            (Operator::In, Value::Array(values)) => Some(values.clone()),
+            _ => None,
+        }
     })
 }
 
@@ -70,9 +85,15 @@ fn holds(field: &str, value: &Value, conditions: &[&Condition]) -> bool {
     if !value.is_null() {
         document.insert(field.to_owned(), value.clone());
     }
-    let set = conditions.iter().map(|condition| (*condition).clone()).collect();
-    compile(&[Rule { name: field.to_owned(), sets: vec![set] }])
-        .is_ok_and(|matcher| !matcher.matches(&Value::Object(document)).is_empty())
+    let set = conditions
+        .iter()
+        .map(|condition| (*condition).clone())
+        .collect();
+    compile(&[Rule {
+        name: field.to_owned(),
+        sets: vec![set],
+    }])
+    .is_ok_and(|matcher| !matcher.matches(&Value::Object(document)).is_empty())
 }
 
 fn folded(field: &str) -> String {

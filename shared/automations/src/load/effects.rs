@@ -17,7 +17,12 @@ const LAYOUTS: [(&str, &str); 1] = [("finding", "finding")];
 
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
-pub(super) fn read(reader: &mut Reader<'_>, action: &str, node: &Node, names: &Names) -> Option<StepKind> {
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    action: &str,
+    node: &Node,
+    names: &Names,
+) -> Option<StepKind> {
     Some(match action {
         "email" => StepKind::Email(email(reader, node, names)?),
         "slack" => {
@@ -25,27 +30,44 @@ pub(super) fn read(reader: &mut Reader<'_>, action: &str, node: &Node, names: &N
             let channel = template(reader, &fields, "channel", names);
             let text = template(reader, &fields, "text", names);
             let connection = connection(reader, &fields, Service::Slack, names)?;
-            StepKind::Slack(SlackStep { connection, channel, text })
+            StepKind::Slack(SlackStep {
+                connection,
+                channel,
+                text,
+            })
         }
         "teams" => {
             let fields = reader.fields(node, "`teams`", &["connection", "title", "text"])?;
             let title = template(reader, &fields, "title", names);
             let text = template(reader, &fields, "text", names);
             let connection = connection(reader, &fields, Service::Teams, names)?;
-            StepKind::Teams(TeamsStep { connection, title, text })
+            StepKind::Teams(TeamsStep {
+                connection,
+                title,
+                text,
+            })
         }
         "webhook" => {
             let fields = reader.fields(node, "`webhook`", &["connection", "event", "data"])?;
             let event = template(reader, &fields, "event", names);
             let data = fields.get("data").map(|node| json(reader, node, names));
             let connection = connection(reader, &fields, Service::Webhook, names)?;
-            StepKind::Webhook(WebhookStep { connection, event, data })
+            StepKind::Webhook(WebhookStep {
+                connection,
+                event,
+                data,
+            })
         }
         _ => StepKind::Http(http(reader, node, names)?),
     })
 }
 
-fn template(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str, names: &Names) -> Option<String> {
+fn template(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    name: &str,
+    names: &Names,
+) -> Option<String> {
     let node = fields.get(name)?;
     let text = reader.filled_text(node, &format!("`{name}`"))?;
     reader.templates(node, names);
@@ -58,12 +80,22 @@ fn json(reader: &mut Reader<'_>, node: &Node, names: &Names) -> Value {
 }
 
 /// Reads the connection of a step, and remembers a literal one to be looked up once all files are read.
-fn connection(reader: &mut Reader<'_>, fields: &Fields<'_>, service: Service, names: &Names) -> Option<String> {
+fn connection(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    service: Service,
+    names: &Names,
+) -> Option<String> {
     let node = reader.require(fields, "connection", "name the connection that leads there")?;
     connection_name(reader, node, service, names)
 }
 
-fn connection_name(reader: &mut Reader<'_>, node: &Node, service: Service, names: &Names) -> Option<String> {
+fn connection_name(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    service: Service,
+    names: &Names,
+) -> Option<String> {
     let name = reader.filled_text(node, "`connection`")?;
     if holds_template(&name) {
         reader.templates(node, names);
@@ -79,13 +111,27 @@ fn connection_name(reader: &mut Reader<'_>, node: &Node, service: Service, names
 }
 
 fn email(reader: &mut Reader<'_>, node: &Node, names: &Names) -> Option<EmailStep> {
-    let fields = reader.fields(node, "`email`", &["to", "cc", "subject", "template", "text", "html"])?;
+    let fields = reader.fields(
+        node,
+        "`email`",
+        &["to", "cc", "subject", "template", "text", "html"],
+    )?;
     let to = reader
-        .require(&fields, "to", "say who gets it: `to: [security@example.com]`")
+        .require(
+            &fields,
+            "to",
+            "say who gets it: `to: [security@example.com]`",
+        )
         .and_then(|node| addresses(reader, node, "`to`", names));
-    let cc = fields.get("cc").and_then(|node| addresses(reader, node, "`cc`", names));
+    let cc = fields
+        .get("cc")
+        .and_then(|node| addresses(reader, node, "`cc`", names));
     let subject = reader
-        .require(&fields, "subject", "such as `subject: \"{{ finding.title }}\"`")
+        .require(
+            &fields,
+            "subject",
+            "such as `subject: \"{{ finding.title }}\"`",
+        )
         .and_then(|node| {
             reader.templates(node, names);
             reader.filled_text(node, "`subject`")
@@ -107,7 +153,14 @@ fn email(reader: &mut Reader<'_>, node: &Node, names: &Names) -> Option<EmailSte
         None if text.is_none() && html.is_none() => Some("finding".to_owned()),
         None => None,
     };
-    Some(EmailStep { to: to?, cc, subject: subject?, template: layout, text, html })
+    Some(EmailStep {
+        to: to?,
+        cc,
+        subject: subject?,
+        template: layout,
+        text,
+        html,
+    })
 }
 
 fn addresses(reader: &mut Reader<'_>, node: &Node, what: &str, names: &Names) -> Option<Value> {
@@ -144,11 +197,17 @@ fn http(reader: &mut Reader<'_>, node: &Node, names: &Names) -> Option<HttpStep>
         "idempotency_header",
     ];
     let fields = reader.fields(node, "`http`", &keys)?;
-    let connection = fields.get("connection").and_then(|node| connection_name(reader, node, Service::Http, names));
+    let connection = fields
+        .get("connection")
+        .and_then(|node| connection_name(reader, node, Service::Http, names));
     let json = fields.get("json").map(|node| json(reader, node, names));
     let body = template(reader, &fields, "body", names);
     if let (Some(_), Some((key, _))) = (&json, fields.entry("body")) {
-        reader.fault_with_help(&key.span, "`http` has both `json` and `body`", "keep one of them");
+        reader.fault_with_help(
+            &key.span,
+            "`http` has both `json` and `body`",
+            "keep one of them",
+        );
     }
     let method = match fields.get("method") {
         Some(node) => method(reader, node),
@@ -156,10 +215,20 @@ fn http(reader: &mut Reader<'_>, node: &Node, names: &Names) -> Option<HttpStep>
         None => Some("GET".to_owned()),
     };
     let url = reader
-        .require(&fields, "url", "add the address, or a path below the connection's address")
+        .require(
+            &fields,
+            "url",
+            "add the address, or a path below the connection's address",
+        )
         .and_then(|node| url(reader, node, fields.key("connection").is_some(), names));
-    let headers = fields.get("headers").map(|node| pairs(reader, node, "`headers`", true, names)).unwrap_or_default();
-    let query = fields.get("query").map(|node| pairs(reader, node, "`query`", false, names)).unwrap_or_default();
+    let headers = fields
+        .get("headers")
+        .map(|node| pairs(reader, node, "`headers`", true, names))
+        .unwrap_or_default();
+    let query = fields
+        .get("query")
+        .map(|node| pairs(reader, node, "`query`", false, names))
+        .unwrap_or_default();
     let mut expect = Vec::new();
     if let Some(node) = fields.get("expect") {
         for item in reader.one_or_more(node) {
@@ -167,8 +236,9 @@ fn http(reader: &mut Reader<'_>, node: &Node, names: &Names) -> Option<HttpStep>
             expect.extend(code.and_then(|code| u16::try_from(code).ok()));
         }
     }
-    let idempotency_header =
-        fields.get("idempotency_header").and_then(|node| super::connection::header_name(reader, node));
+    let idempotency_header = fields
+        .get("idempotency_header")
+        .and_then(|node| super::connection::header_name(reader, node));
     Some(HttpStep {
         connection,
         method: method?,
@@ -221,17 +291,31 @@ fn url(reader: &mut Reader<'_>, node: &Node, connected: bool, names: &Names) -> 
         } else {
             "such as `https://example.com/path`"
         };
-        reader.fault_with_help(&node.span, format!("`{text}` is not an address that begins with `https://`"), help);
+        reader.fault_with_help(
+            &node.span,
+            format!("`{text}` is not an address that begins with `https://`"),
+            help,
+        );
         return None;
     }
     Some(text)
 }
 
-fn pairs(reader: &mut Reader<'_>, node: &Node, what: &str, headers: bool, names: &Names) -> BTreeMap<String, String> {
+fn pairs(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    what: &str,
+    headers: bool,
+    names: &Names,
+) -> BTreeMap<String, String> {
     let mut pairs = BTreeMap::new();
     for (key, value) in reader.entries(node, what).unwrap_or_default() {
         if headers && !is_header_name(&key.text) {
-            reader.fault_with_help(&key.span, format!("`{}` is not the name of a header", key.text), "such as `X-Source`");
+            reader.fault_with_help(
+                &key.span,
+                format!("`{}` is not the name of a header", key.text),
+                "such as `X-Source`",
+            );
         }
         if headers && key.text.eq_ignore_ascii_case("authorization") {
             reader.fault_with_help(
@@ -242,8 +326,12 @@ fn pairs(reader: &mut Reader<'_>, node: &Node, what: &str, headers: bool, names:
         }
         reader.templates(value, names);
         let text = match &value.content {
-            Content::Number(_) | Content::Bool(_) => Some(reader.source.slice(&value.span).to_owned()),
-            _ => reader.text(value, &format!("`{}`", key.text)).map(str::to_owned),
+            Content::Number(_) | Content::Bool(_) => {
+                Some(reader.source.slice(&value.span).to_owned())
+            }
+            _ => reader
+                .text(value, &format!("`{}`", key.text))
+                .map(str::to_owned),
         };
         pairs.extend(text.map(|text| (key.text.clone(), text)));
     }

@@ -41,12 +41,21 @@ const ROOTS: &[(&str, Under)] = &[
     ("scope", Under::Text),
     ("resources", RESOURCE),
     ("resource", RESOURCE),
-    ("compliance", Under::Parts(&[("standard", Under::Text), ("control", Under::Text)])),
+    (
+        "compliance",
+        Under::Parts(&[("standard", Under::Text), ("control", Under::Text)]),
+    ),
     ("first_seen", Under::Text),
     ("last_seen", Under::Text),
     ("updated", Under::Text),
-    ("remediation", Under::Parts(&[("text", Under::Text), ("url", Under::Text)])),
-    ("links", Under::Parts(&[("title", Under::Text), ("url", Under::Text)])),
+    (
+        "remediation",
+        Under::Parts(&[("text", Under::Text), ("url", Under::Text)]),
+    ),
+    (
+        "links",
+        Under::Parts(&[("title", Under::Text), ("url", Under::Text)]),
+    ),
     ("parent", Under::Text),
     ("sample", Under::Plain),
     ("item", Under::Plain),
@@ -104,6 +113,11 @@ pub(super) fn plural(kind: Kind) -> &'static str {
     }
 }
 
+/// The names of a finding's own fields.
+pub(super) fn roots() -> impl Iterator<Item = &'static str> {
+    ROOTS.iter().map(|(name, _)| *name)
+}
+
 /// A field that no finding has.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct UnknownField {
@@ -146,8 +160,17 @@ pub(super) fn check(path: &str) -> Result<(), UnknownField> {
     Ok(())
 }
 
-fn unknown(name: &str, part: Range<usize>, owner: &str, parts: &[(&'static str, Under)]) -> UnknownField {
-    let names: Vec<&str> = parts.iter().map(|(name, _)| *name).filter(|name| *name != "resource").collect();
+fn unknown(
+    name: &str,
+    part: Range<usize>,
+    owner: &str,
+    parts: &[(&'static str, Under)],
+) -> UnknownField {
+    let names: Vec<&str> = parts
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| *name != "resource")
+        .collect();
     let message = if owner.is_empty() {
         format!("unknown field `{name}`")
     } else {
@@ -155,17 +178,23 @@ fn unknown(name: &str, part: Range<usize>, owner: &str, parts: &[(&'static str, 
     };
     let help = match (nearest(name, names.iter().copied()), owner) {
         (Some(near), _) => format!("did you mean `{near}`?"),
-        (None, "") if name.eq_ignore_ascii_case("tags") => "did you mean `resources.tags`?".to_owned(),
+        (None, "") if name.eq_ignore_ascii_case("tags") => {
+            "did you mean `resources.tags`?".to_owned()
+        }
         (None, "") if name.eq_ignore_ascii_case("finding") => {
             "leave `finding.` out, such as `severity`".to_owned()
         }
         (None, "") => format!(
-            "fields of a finding are {}; what the source sent is below `raw`, such as `raw.{name}`",
+            "what the source sent is below `raw`, such as `raw.{name}`; fields of every finding are {}",
             listed(&names[..names.len() - 4])
         ),
         (None, _) => format!("it has {}", listed(&names)),
     };
-    UnknownField { part, message, help }
+    UnknownField {
+        part,
+        message,
+        help,
+    }
 }
 
 /// Tells whether a field holds text, so that a number compared with it is meant as text, too.
@@ -188,7 +217,11 @@ fn segments(path: &str) -> Vec<(String, Range<usize>)> {
     let skipped = if path.starts_with("$.") { 2 } else { 0 };
     let mut found = Vec::new();
     let mut start = skipped;
-    for (at, c) in path.char_indices().skip_while(|(at, _)| *at < skipped).chain([(path.len(), '.')]) {
+    for (at, c) in path
+        .char_indices()
+        .skip_while(|(at, _)| *at < skipped)
+        .chain([(path.len(), '.')])
+    {
         if matches!(c, '.' | '[' | ']' | '\'' | '"') {
             if at > start {
                 found.push((path[start..at].to_owned(), start..at));
@@ -212,8 +245,16 @@ mod tests {
     #[test]
     fn our_fields_are_known_and_the_sources_own_are_not_judged() {
         for path in [
-            "title", "Title", "$.severity", "resources.tags.tier", "resources[0].id", "resource.tags['aws:x.y']",
-            "raw.detail.service.count", "defender.properties.status.code", "compliance.control", "links.0.url",
+            "title",
+            "Title",
+            "$.severity",
+            "resources.tags.tier",
+            "resources[0].id",
+            "resource.tags['aws:x.y']",
+            "raw.detail.service.count",
+            "defender.properties.status.code",
+            "compliance.control",
+            "links.0.url",
         ] {
             assert_eq!(check(path), Ok(()), "{path}");
         }
@@ -226,7 +267,12 @@ mod tests {
         assert_eq!(check("compliance.contol").unwrap_err().part, 11..17);
         assert_eq!(help("tags.owner"), "did you mean `resources.tags`?");
         assert!(help("detail.type").contains("`raw.detail`"));
-        assert!(check("title.x").unwrap_err().message.contains("plain value"));
+        assert!(
+            check("title.x")
+                .unwrap_err()
+                .message
+                .contains("plain value")
+        );
     }
 
     #[test]
@@ -238,16 +284,28 @@ mod tests {
     #[test]
     fn the_words_are_those_of_the_model() {
         for word in crate::bind::SEVERITIES {
-            assert!(serde_json::from_value::<Severity>(json!(word)).is_ok(), "{word}");
+            assert!(
+                serde_json::from_value::<Severity>(json!(word)).is_ok(),
+                "{word}"
+            );
         }
         for word in SOURCES {
-            assert!(serde_json::from_value::<Source>(json!(word)).is_ok(), "{word}");
+            assert!(
+                serde_json::from_value::<Source>(json!(word)).is_ok(),
+                "{word}"
+            );
         }
         for word in KINDS {
-            assert!(serde_json::from_value::<Kind>(json!(word)).is_ok(), "{word}");
+            assert!(
+                serde_json::from_value::<Kind>(json!(word)).is_ok(),
+                "{word}"
+            );
         }
         for word in statuses(None) {
-            assert!(serde_json::from_value::<Status>(json!(word)).is_ok(), "{word}");
+            assert!(
+                serde_json::from_value::<Status>(json!(word)).is_ok(),
+                "{word}"
+            );
         }
     }
 }

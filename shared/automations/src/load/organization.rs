@@ -14,12 +14,18 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Organization>
     if let Some(entries) = node.and_then(|node| reader.entries(node, "`accounts`")) {
         for (account, units) in entries {
             if account.text.trim().is_empty() || account.text.contains(char::is_whitespace) {
-                reader.fault(&account.span, format!("`{}` is not an account", account.text));
+                let message = format!("`{}` is not an account", account.text);
+                reader.fault_with_help(&account.span, message, "such as `\"111122223333\"`");
             }
             let units = reader.one_or_more(units);
-            let units = units.into_iter().filter_map(|unit| reader.filled_text(unit, "an organisational unit"));
+            let units = units
+                .into_iter()
+                .filter_map(|unit| reader.filled_text(unit, "an organisational unit"));
             accounts.insert(account.text.clone(), units.collect());
         }
     }
-    Some(Organization { name: name?, accounts })
+    Some(Organization {
+        name: name?,
+        accounts,
+    })
 }

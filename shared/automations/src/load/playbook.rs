@@ -8,25 +8,62 @@ use crate::{Parameter, ParameterType, Playbook, Requirements};
 use quench_findings::Kind;
 use std::collections::BTreeMap;
 
-const KEYS: [&str; 6] = ["playbook", "description", "triggers", "requires", "parameters", "steps"];
+const KEYS: [&str; 6] = [
+    "playbook",
+    "description",
+    "triggers",
+    "requires",
+    "parameters",
+    "steps",
+];
 
 /// Reads a playbook; absent if it is too broken to be one.
 pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Playbook> {
     let fields = reader.fields(root, "a playbook", &KEYS)?;
-    let name = reader.require(&fields, "playbook", "name it").and_then(|node| reader.name(node, "the name"));
-    let description = fields.get("description").and_then(|node| reader.filled_text(node, "`description`"));
+    let name = reader
+        .require(&fields, "playbook", "name it")
+        .and_then(|node| reader.name(node, "the name"));
+    let description = fields
+        .get("description")
+        .and_then(|node| reader.filled_text(node, "`description`"));
     let triggers = reader
-        .require(&fields, "triggers", "say what it can work on: `triggers: [alert, recommendation, compliance]`")
+        .require(
+            &fields,
+            "triggers",
+            "say what it can work on: `triggers: [alert, recommendation, compliance]`",
+        )
         .map(|node| triggers(reader, node))
         .unwrap_or_default();
-    let requires = fields.get("requires").and_then(|node| requirements(reader, node)).unwrap_or_default();
-    let parameters = fields.get("parameters").map(|node| parameters(reader, node)).unwrap_or_default();
+    let requires = fields
+        .get("requires")
+        .and_then(|node| requirements(reader, node))
+        .unwrap_or_default();
+    let parameters = fields
+        .get("parameters")
+        .map(|node| parameters(reader, node))
+        .unwrap_or_default();
     let params = parameters.keys().cloned().collect();
-    let steps = reader.require(&fields, "steps", "add what it does").map(|node| {
-        let caller = (name.clone().unwrap_or_default(), triggers.clone());
-        Steps::new(caller, Names { params, ..Names::default() }).read(reader, node)
-    });
-    Some(Playbook { name: name?, description, triggers, requires, parameters, steps: steps? })
+    let steps = reader
+        .require(&fields, "steps", "add what it does")
+        .map(|node| {
+            let caller = (name.clone().unwrap_or_default(), triggers.clone());
+            Steps::new(
+                caller,
+                Names {
+                    params,
+                    ..Names::default()
+                },
+            )
+            .read(reader, node)
+        });
+    Some(Playbook {
+        name: name?,
+        description,
+        triggers,
+        requires,
+        parameters,
+        steps: steps?,
+    })
 }
 
 fn triggers(reader: &mut Reader<'_>, node: &Node) -> Vec<Kind> {
@@ -40,9 +77,12 @@ fn triggers(reader: &mut Reader<'_>, node: &Node) -> Vec<Kind> {
         );
     }
     for item in items {
-        let Some(kind) = trigger_word(reader, item) else { continue };
+        let Some(kind) = trigger_word(reader, item) else {
+            continue;
+        };
         if triggers.contains(&kind) {
-            reader.fault(&item.span, format!("`{}` is named twice", item.text().unwrap_or_default()));
+            let message = format!("`{}` is named twice", item.text().unwrap_or_default());
+            reader.fault_with_help(&item.span, message, "remove one of the two");
         } else {
             triggers.push(kind);
         }
@@ -66,7 +106,10 @@ fn requirements(reader: &mut Reader<'_>, node: &Node) -> Option<Requirements> {
             permissions.extend(reader.filled_text(item, "a permission"));
         }
     }
-    Some(Requirements { connections, permissions })
+    Some(Requirements {
+        connections,
+        permissions,
+    })
 }
 
 fn parameters(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, Parameter> {
@@ -85,18 +128,26 @@ fn parameters(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, Paramete
 fn parameter(reader: &mut Reader<'_>, node: &Node, name: &str) -> Option<Parameter> {
     if let Some(text) = node.text() {
         let help = format!("write `{name}: {{ type: {text} }}`");
-        reader.misfit(node, &format!("parameter `{name}`"), "a mapping", Some(help));
+        reader.misfit(node, &format!("parameter `{name}`"), "a mapping", help);
         return None;
     }
     let what = format!("parameter `{name}`");
-    let fields = reader.fields(node, &what, &["type", "description", "required", "default", "allowed"])?;
+    let fields = reader.fields(
+        node,
+        &what,
+        &["type", "description", "required", "default", "allowed"],
+    )?;
     let names = ParameterType::NAMES.map(|(name, _)| name);
     let parameter_type = reader
         .require(&fields, "type", &format!("one of {}", listed(&names)))
         .and_then(|node| reader.word(node, "type", &ParameterType::NAMES));
-    let description = fields.get("description").and_then(|node| reader.filled_text(node, "`description`"));
-    let required =
-        fields.get("required").and_then(|node| reader.boolean(node, "`required`")).unwrap_or_default();
+    let description = fields
+        .get("description")
+        .and_then(|node| reader.filled_text(node, "`description`"));
+    let required = fields
+        .get("required")
+        .and_then(|node| reader.boolean(node, "`required`"))
+        .unwrap_or_default();
     let mut parameter = Parameter {
         parameter_type: parameter_type?,
         description,
@@ -106,8 +157,14 @@ fn parameter(reader: &mut Reader<'_>, node: &Node, name: &str) -> Option<Paramet
     };
     if let Some(node) = fields.get("allowed") {
         let mut allowed = Vec::new();
-        for item in reader.list(node, "`allowed`", "write the values in brackets: `[a, b]`").unwrap_or_default() {
-            let each = Parameter { parameter_type: one_of(parameter.parameter_type), ..parameter.clone() };
+        for item in reader
+            .list(node, "`allowed`", "write the values in brackets: `[a, b]`")
+            .unwrap_or_default()
+        {
+            let each = Parameter {
+                parameter_type: one_of(parameter.parameter_type),
+                ..parameter.clone()
+            };
             match fit(&each, &item.to_json(), Reading::Strict) {
                 Ok(value) => allowed.push(value),
                 Err(unfit) => note_unfit(reader, item, "an allowed value", unfit),
@@ -144,7 +201,12 @@ fn one_of(parameter_type: ParameterType) -> ParameterType {
 }
 
 /// Notes why a value does not fit, on the entry of a list that is to blame where that can be told.
-pub(super) fn note_unfit(reader: &mut Reader<'_>, node: &Node, what: &str, unfit: (String, Option<String>)) {
+pub(super) fn note_unfit(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    what: &str,
+    unfit: (String, Option<String>),
+) {
     let (reason, help) = unfit;
     let culprit = match &node.content {
         Content::List(items) => items.iter().find(|item| {
@@ -159,8 +221,9 @@ pub(super) fn note_unfit(reader: &mut Reader<'_>, node: &Node, what: &str, unfit
     } else {
         reason
     };
-    match help {
-        Some(help) => reader.fault_with_help(span, message, help),
-        None => reader.fault(span, message),
-    }
+    reader.fault_with_help(
+        span,
+        message,
+        help.unwrap_or_else(|| "give another value".to_owned()),
+    );
 }

@@ -6,7 +6,7 @@ use super::playbook::note_unfit;
 use super::reader::Reader;
 use super::{Library, Read};
 use crate::bind::{Reading, fit, holds_template, listed};
-use crate::diagnostics::Diagnostic;
+use crate::diagnostics::{Diagnostic, MOST_FAULTS};
 use crate::nearest::nearest;
 use crate::yaml::{Key, Node, Source};
 use crate::{
@@ -63,8 +63,10 @@ impl Service {
     fn fits(self, kind: &ConnectionKind) -> bool {
         matches!(
             (self, kind),
-            (Self::Slack, ConnectionKind::SlackHook { .. } | ConnectionKind::SlackBot { .. })
-                | (Self::Teams, ConnectionKind::Teams { .. })
+            (
+                Self::Slack,
+                ConnectionKind::SlackHook { .. } | ConnectionKind::SlackBot { .. }
+            ) | (Self::Teams, ConnectionKind::Teams { .. })
                 | (Self::Webhook, ConnectionKind::Webhook { .. })
                 | (Self::Http, ConnectionKind::Http { .. })
         )
@@ -103,11 +105,19 @@ impl References<'_> {
     pub(super) fn check(&self, mut uses: Uses, faults: &mut Vec<Diagnostic>) {
         let calls = std::mem::take(&mut uses.calls);
         for call in &calls {
-            let mut reader = Reader { source: &call.source, faults, uses: &mut uses };
+            let mut reader = Reader {
+                source: &call.source,
+                faults,
+                uses: &mut uses,
+            };
             self.call(&mut reader, call);
         }
         for connection in std::mem::take(&mut uses.connections) {
-            let mut reader = Reader { source: &connection.source, faults, uses: &mut uses };
+            let mut reader = Reader {
+                source: &connection.source,
+                faults,
+                uses: &mut uses,
+            };
             self.connection(&mut reader, &connection);
         }
         self.cycles(&calls, faults, &mut uses);
@@ -124,7 +134,9 @@ impl References<'_> {
 
     fn playbook_names(&self) -> BTreeSet<&str> {
         let read = self.playbooks.iter().map(|read| read.name.as_str());
-        read.chain(self.known.playbooks.keys().map(String::as_str)).filter(|name| !name.is_empty()).collect()
+        read.chain(self.known.playbooks.keys().map(String::as_str))
+            .filter(|name| !name.is_empty())
+            .collect()
     }
 
     fn call(&self, reader: &mut Reader<'_>, call: &Call) {
@@ -133,10 +145,19 @@ impl References<'_> {
             let help = match nearest(&call.playbook, names.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None if names.is_empty() => "there are no playbooks yet: add its file".to_owned(),
-                None if names.len() > 12 => "add its file, or list the playbooks there are".to_owned(),
-                None => format!("known are {}", listed(&names.into_iter().collect::<Vec<_>>())),
+                None if names.len() > 12 => {
+                    "add its file, or list the playbooks there are".to_owned()
+                }
+                None => format!(
+                    "known are {}",
+                    listed(&names.into_iter().collect::<Vec<_>>())
+                ),
             };
-            reader.fault_with_help(&call.span, format!("there is no playbook `{}`", call.playbook), help);
+            reader.fault_with_help(
+                &call.span,
+                format!("there is no playbook `{}`", call.playbook),
+                help,
+            );
             return;
         };
         let Some(playbook) = playbook else { return };
@@ -149,7 +170,10 @@ impl References<'_> {
             Caller::Automation(trigger) => trigger.iter().copied().collect(),
             Caller::Playbook { triggers, .. } => triggers.clone(),
         };
-        let unfit: Vec<Kind> = needed.into_iter().filter(|kind| !playbook.triggers.contains(kind)).collect();
+        let unfit: Vec<Kind> = needed
+            .into_iter()
+            .filter(|kind| !playbook.triggers.contains(kind))
+            .collect();
         if unfit.is_empty() || playbook.triggers.is_empty() {
             return;
         }
@@ -169,14 +193,25 @@ impl References<'_> {
                 if fitting.is_empty() {
                     format!("it supports {}", listed(&supported))
                 } else {
-                    format!("it supports {}; playbooks that fit are {}", listed(&supported), listed(&fitting))
+                    format!(
+                        "it supports {}; playbooks that fit are {}",
+                        listed(&supported),
+                        listed(&fitting)
+                    )
                 }
             }
-            Caller::Playbook { .. } => format!("it supports {}; take the others off `triggers`", listed(&supported)),
+            Caller::Playbook { .. } => format!(
+                "it supports {}; take the others off `triggers`",
+                listed(&supported)
+            ),
         };
         reader.fault_with_help(
             &call.span,
-            format!("playbook `{}` does not work on {}", playbook.name, unfit.join(" and ")),
+            format!(
+                "playbook `{}` does not work on {}",
+                playbook.name,
+                unfit.join(" and ")
+            ),
             help,
         );
     }
@@ -187,7 +222,10 @@ impl References<'_> {
                 let fault = playbook.unknown_parameter(&key.text);
                 reader.fault_with_help(
                     &key.span,
-                    format!("playbook `{}` has no parameter `{}`", playbook.name, key.text),
+                    format!(
+                        "playbook `{}` has no parameter `{}`",
+                        playbook.name, key.text
+                    ),
                     fault.help.unwrap_or_default(),
                 );
                 continue;
@@ -221,11 +259,17 @@ impl References<'_> {
         let missing: Vec<&str> = playbook
             .parameters
             .iter()
-            .filter(|(name, parameter)| parameter.required && !call.with.iter().any(|(key, _)| key.text == **name))
+            .filter(|(name, parameter)| {
+                parameter.required && !call.with.iter().any(|(key, _)| key.text == **name)
+            })
             .map(|(name, _)| name.as_str())
             .collect();
         if !missing.is_empty() {
-            let example = missing.iter().map(|name| format!("{name}: …")).collect::<Vec<_>>().join(", ");
+            let example = missing
+                .iter()
+                .map(|name| format!("{name}: …"))
+                .collect::<Vec<_>>()
+                .join(", ");
             reader.fault_with_help(
                 &call.span,
                 format!("playbook `{}` requires {}", playbook.name, listed(&missing)),
@@ -238,15 +282,22 @@ impl References<'_> {
     fn service_of_parameter(&self, playbook: &Playbook, parameter: &str) -> Option<Service> {
         fn search(steps: &[Step], parameter: &str) -> Option<Service> {
             let names = |connection: &str| {
-                let inner = connection.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+                let inner = connection
+                    .trim()
+                    .strip_prefix("{{")
+                    .and_then(|rest| rest.strip_suffix("}}"));
                 inner.is_some_and(|inner| inner.trim().strip_prefix("params.") == Some(parameter))
             };
             steps.iter().find_map(|step| match &step.kind {
                 StepKind::Slack(step) if names(&step.connection) => Some(Service::Slack),
                 StepKind::Teams(step) if names(&step.connection) => Some(Service::Teams),
                 StepKind::Webhook(step) if names(&step.connection) => Some(Service::Webhook),
-                StepKind::Http(step) if step.connection.as_deref().is_some_and(names) => Some(Service::Http),
-                StepKind::If(step) => search(&step.then, parameter).or_else(|| search(&step.otherwise, parameter)),
+                StepKind::Http(step) if step.connection.as_deref().is_some_and(names) => {
+                    Some(Service::Http)
+                }
+                StepKind::If(step) => {
+                    search(&step.then, parameter).or_else(|| search(&step.otherwise, parameter))
+                }
                 StepKind::ForEach(step) => search(&step.steps, parameter),
                 _ => None,
             })
@@ -270,11 +321,21 @@ impl References<'_> {
                 .collect();
             let help = match nearest(&used.name, names.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None if names.is_empty() => format!("there are no connections yet: add a file with `connection: {}`", used.name),
+                None if names.is_empty() => format!(
+                    "there are no connections yet: add a file with `connection: {}`",
+                    used.name
+                ),
                 None if names.len() > 12 => format!("add a file with `connection: {}`", used.name),
-                None => format!("known are {}", listed(&names.into_iter().collect::<Vec<_>>())),
+                None => format!(
+                    "known are {}",
+                    listed(&names.into_iter().collect::<Vec<_>>())
+                ),
             };
-            reader.fault_with_help(&used.span, format!("there is no connection `{}`", used.name), help);
+            reader.fault_with_help(
+                &used.span,
+                format!("there is no connection `{}`", used.name),
+                help,
+            );
             return;
         };
         if let (Some(connection), Some(service)) = (connection, used.service)
@@ -291,7 +352,10 @@ impl References<'_> {
             let help = if fitting.is_empty() {
                 "name one that does".to_owned()
             } else {
-                format!("those that do are {}", listed(&fitting.into_iter().take(6).collect::<Vec<_>>()))
+                format!(
+                    "those that do are {}",
+                    listed(&fitting.into_iter().take(6).collect::<Vec<_>>())
+                )
             };
             reader.fault_with_help(
                 &used.span,
@@ -321,8 +385,12 @@ impl References<'_> {
         }
         let mut told: BTreeSet<Vec<&str>> = BTreeSet::new();
         for call in calls {
-            let Caller::Playbook { name, .. } = &call.caller else { continue };
-            let Some(mut way) = path(&edges, &call.playbook, name) else { continue };
+            let Caller::Playbook { name, .. } = &call.caller else {
+                continue;
+            };
+            let Some(mut way) = path(&edges, &call.playbook, name) else {
+                continue;
+            };
             // Each cycle is told once, at the first call of it.
             let mut members = way.clone();
             members.sort_unstable();
@@ -331,11 +399,21 @@ impl References<'_> {
                 continue;
             }
             way.insert(0, name);
-            let mut reader = Reader { source: &call.source, faults, uses };
+            let mut reader = Reader {
+                source: &call.source,
+                faults,
+                uses,
+            };
             reader.fault_with_help(
                 &call.span,
                 format!("playbook `{name}` calls itself"),
-                format!("the way is {}; take one of the calls out", way.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" → ")),
+                format!(
+                    "the way is {}; take one of the calls out",
+                    way.iter()
+                        .map(|name| format!("`{name}`"))
+                        .collect::<Vec<_>>()
+                        .join(" → ")
+                ),
             );
         }
     }
@@ -348,7 +426,13 @@ impl References<'_> {
             .values()
             .filter(|known| !self.automations.iter().any(|read| read.name == known.name))
             .flat_map(|known| {
-                known.run.iter().map(|call| (format!("automation `{}`", known.name), vec![known.trigger], call.clone()))
+                known.run.iter().map(|call| {
+                    (
+                        format!("automation `{}`", known.name),
+                        vec![known.trigger],
+                        call.clone(),
+                    )
+                })
             });
         let playbooks = self
             .known
@@ -358,24 +442,44 @@ impl References<'_> {
             .flat_map(|known| {
                 let mut found = Vec::new();
                 nested_calls(&known.steps, &mut found);
-                found.into_iter().map(|call| (format!("playbook `{}`", known.name), known.triggers.clone(), call))
+                found.into_iter().map(|call| {
+                    (
+                        format!("playbook `{}`", known.name),
+                        known.triggers.clone(),
+                        call,
+                    )
+                })
             });
         for (caller, triggers, call) in automations.chain(playbooks) {
-            let Some(read) = self.playbooks.iter().find(|read| read.name == call.playbook) else { continue };
-            let Some(playbook) = &read.definition else { continue };
+            let Some(read) = self
+                .playbooks
+                .iter()
+                .find(|read| read.name == call.playbook)
+            else {
+                continue;
+            };
+            let Some(playbook) = &read.definition else {
+                continue;
+            };
             let mut reasons = Vec::new();
-            if let Some(kind) = triggers.iter().find(|kind| !playbook.triggers.contains(kind)) {
+            if let Some(kind) = triggers
+                .iter()
+                .find(|kind| !playbook.triggers.contains(kind))
+            {
                 reasons.push(format!("it is about {}", plural(*kind)));
             }
             if let Err(unfit) = playbook.bind(&call.with) {
                 reasons.extend(unfit.iter().map(ToString::to_string));
             }
-            if !reasons.is_empty() && faults.len() <= super::reader::MOST_FAULTS {
+            if !reasons.is_empty() && faults.len() <= MOST_FAULTS {
                 faults.push(
                     read.source
                         .error(
                             read.span.clone(),
-                            format!("{caller}, which is in force, no longer fits this playbook: {}", reasons.join("; ")),
+                            format!(
+                                "{caller}, which is in force, no longer fits this playbook: {}",
+                                reasons.join("; ")
+                            ),
                         )
                         .with_help("change both together, or give the playbook another name"),
                 );
@@ -385,7 +489,10 @@ impl References<'_> {
 }
 
 fn word(kind: Kind) -> &'static str {
-    TRIGGERS.iter().find(|(_, known)| *known == kind).map_or("alert", |(word, _)| word)
+    TRIGGERS
+        .iter()
+        .find(|(_, known)| *known == kind)
+        .map_or("alert", |(word, _)| word)
 }
 
 fn called<'a>(steps: &'a [Step], found: &mut BTreeSet<&'a str>) {
@@ -408,7 +515,10 @@ fn nested_calls(steps: &[Step], found: &mut Vec<PlaybookCall>) {
     for step in steps {
         match &step.kind {
             StepKind::Playbook(step) => {
-                found.push(PlaybookCall { playbook: step.playbook.clone(), with: step.with.clone() });
+                found.push(PlaybookCall {
+                    playbook: step.playbook.clone(),
+                    with: step.with.clone(),
+                });
             }
             StepKind::If(step) => {
                 nested_calls(&step.then, found);
@@ -421,7 +531,11 @@ fn nested_calls(steps: &[Step], found: &mut Vec<PlaybookCall>) {
 }
 
 /// A shortest way from one playbook to another along calls, both ends included.
-fn path<'a>(edges: &BTreeMap<&'a str, BTreeSet<&'a str>>, from: &'a str, to: &str) -> Option<Vec<&'a str>> {
+fn path<'a>(
+    edges: &BTreeMap<&'a str, BTreeSet<&'a str>>,
+    from: &'a str,
+    to: &str,
+) -> Option<Vec<&'a str>> {
     let mut ways = std::collections::VecDeque::from([vec![from]]);
     let mut seen = BTreeSet::from([from]);
     while let Some(way) = ways.pop_front() {

@@ -8,7 +8,8 @@ use crate::nearest::nearest;
 use crate::templates::{self, Names};
 use crate::yaml::{Content, Key, Node};
 use crate::{
-    ForEachStep, IfStep, OnError, OnUnknown, PlaybookStep, Retry, Step, StepKind, StopStep, WaitStep,
+    ForEachStep, IfStep, OnError, OnUnknown, PlaybookStep, Retry, Step, StepKind, StopStep,
+    WaitStep,
 };
 use jiff::Timestamp;
 use quench_findings::Kind;
@@ -17,8 +18,10 @@ use std::ops::Range;
 use std::time::Duration;
 
 /// The actions of this version; the first five have effects outside.
-const ACTIONS: [&str; 11] =
-    ["email", "slack", "teams", "webhook", "http", "if", "for_each", "set", "wait", "stop", "playbook"];
+const ACTIONS: [&str; 11] = [
+    "email", "slack", "teams", "webhook", "http", "if", "for_each", "set", "wait", "stop",
+    "playbook",
+];
 const EFFECTS: usize = 5;
 
 /// Actions that files for later versions may hold.
@@ -49,7 +52,19 @@ const DEFAULT_ITEMS: usize = 100;
 
 /// Names that a loop's item cannot have.
 const RESERVED: [&str; 13] = [
-    "finding", "raw", "defender", "params", "steps", "vars", "run", "loop", "loop_index", "true", "false", "none", "not",
+    "finding",
+    "raw",
+    "defender",
+    "params",
+    "steps",
+    "vars",
+    "run",
+    "loop",
+    "loop_index",
+    "true",
+    "false",
+    "none",
+    "not",
 ];
 
 /// Reads steps in order, and keeps the names that later templates may use.
@@ -86,16 +101,25 @@ impl Steps {
         let items = match &node.content {
             Content::List(items) => items,
             Content::Mapping(_) => {
-                reader.misfit(node, what, "a list", Some("put `- ` before each step".to_owned()));
+                reader.misfit(node, what, "a list", "put `- ` before each step");
                 return Vec::new();
             }
             _ => {
-                reader.misfit(node, what, "a list of steps", None);
+                reader.misfit(
+                    node,
+                    what,
+                    "a list of steps",
+                    "begin each step with `- ` on a line of its own",
+                );
                 return Vec::new();
             }
         };
         if items.is_empty() {
-            reader.fault_with_help(&node.span, format!("{what} is empty"), format!("add a step: {}", listed(&ACTIONS)));
+            reader.fault_with_help(
+                &node.span,
+                format!("{what} is empty"),
+                format!("add a step: {}", listed(&ACTIONS)),
+            );
         }
         if self.depth > MAX_NESTING {
             reader.fault_with_help(
@@ -105,7 +129,10 @@ impl Steps {
             );
             return Vec::new();
         }
-        items.iter().filter_map(|item| self.step(reader, item)).collect()
+        items
+            .iter()
+            .filter_map(|item| self.step(reader, item))
+            .collect()
     }
 
     fn nested(&mut self, reader: &mut Reader<'_>, node: &Node, what: &str) -> Vec<Step> {
@@ -128,13 +155,17 @@ impl Steps {
             return None;
         }
         if let Some(text) = node.text() {
-            let help = if ACTIONS.contains(&text) { format!("write `{text}: …`") } else { format!("such as `{}: …`", ACTIONS[0]) };
-            reader.misfit(node, "a step", "a mapping", Some(help));
+            let help = if ACTIONS.contains(&text) {
+                format!("write `{text}: …`")
+            } else {
+                format!("such as `{}: …`", ACTIONS[0])
+            };
+            reader.misfit(node, "a step", "a mapping", help);
             return None;
         }
         let entries = reader.entries(node, "a step")?;
         let (action, allowed) = action(reader, node, entries)?;
-        let fields = reader.fields(node, &format!("a `{action}` step"), &allowed)?;
+        let fields = reader.fields(node, &format!("step `{action}`"), &allowed)?;
         let id = self.id(reader, &fields, action);
         let kind = match fields.get(action) {
             // `stop:` and the like without a value were told of as such.
@@ -146,7 +177,11 @@ impl Steps {
         let on_error = fields
             .get("on_error")
             .and_then(|node| {
-                reader.word(node, "on_error", &[("fail", OnError::Fail), ("continue", OnError::Continue)])
+                reader.word(
+                    node,
+                    "on_error",
+                    &[("fail", OnError::Fail), ("continue", OnError::Continue)],
+                )
             })
             .unwrap_or_default();
         let on_unknown = fields.get("on_unknown").and_then(|node| {
@@ -158,7 +193,14 @@ impl Steps {
             reader.word(node, "on_unknown", &words)
         });
         self.names.steps.insert(id.clone());
-        Some(Step { id, kind: kind?, timeout, retry, on_error, on_unknown })
+        Some(Step {
+            id,
+            kind: kind?,
+            timeout,
+            retry,
+            on_error,
+            on_unknown,
+        })
     }
 
     /// The id as written, or one made of the action and how many of its kind there are.
@@ -171,11 +213,17 @@ impl Steps {
                 break id;
             }
         };
-        let Some(node) = fields.get("id") else { return made() };
-        let Some(text) = reader.text(node, "`id`") else { return made() };
+        let Some(node) = fields.get("id") else {
+            return made();
+        };
+        let Some(text) = reader.text(node, "`id`") else {
+            return made();
+        };
         let fine = !text.is_empty()
             && text.len() <= 64
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
         if !fine {
             reader.fault_with_help(
                 &node.span,
@@ -187,9 +235,17 @@ impl Steps {
         if let Some(first) = self.ids.get(text) {
             let fault = reader
                 .source
-                .error(node.span.clone(), format!("step id `{text}` is given twice"))
+                .error(
+                    node.span.clone(),
+                    format!("step id `{text}` is given twice"),
+                )
                 .with_label("given again here")
-                .with_related(&reader.source.path, &reader.source.text, first.clone(), "first given here")
+                .with_related(
+                    &reader.source.path,
+                    &reader.source.text,
+                    first.clone(),
+                    "first given here",
+                )
                 .with_help("ids are unique in a playbook, steps within others included");
             reader.note(fault);
         } else {
@@ -198,7 +254,13 @@ impl Steps {
         text.to_owned()
     }
 
-    fn kind(&mut self, reader: &mut Reader<'_>, action: &str, value: &Node, fields: &Fields<'_>) -> Option<StepKind> {
+    fn kind(
+        &mut self,
+        reader: &mut Reader<'_>,
+        action: &str,
+        value: &Node,
+        fields: &Fields<'_>,
+    ) -> Option<StepKind> {
         match action {
             "if" => self.branch(reader, value, fields),
             "for_each" => self.for_each(reader, value, fields),
@@ -210,20 +272,38 @@ impl Steps {
         }
     }
 
-    fn branch(&mut self, reader: &mut Reader<'_>, value: &Node, fields: &Fields<'_>) -> Option<StepKind> {
+    fn branch(
+        &mut self,
+        reader: &mut Reader<'_>,
+        value: &Node,
+        fields: &Fields<'_>,
+    ) -> Option<StepKind> {
         let condition = self.expression(reader, value, "the condition of `if`");
         let then = reader
             .require(fields, "then", "add the steps to do if the condition holds")
             .map(|node| self.nested(reader, node, "`then`"));
-        let otherwise =
-            fields.get("else").map(|node| self.nested(reader, node, "`else`")).unwrap_or_default();
-        Some(StepKind::If(IfStep { condition: condition?, then: then?, otherwise }))
+        let otherwise = fields
+            .get("else")
+            .map(|node| self.nested(reader, node, "`else`"))
+            .unwrap_or_default();
+        Some(StepKind::If(IfStep {
+            condition: condition?,
+            then: then?,
+            otherwise,
+        }))
     }
 
-    fn for_each(&mut self, reader: &mut Reader<'_>, value: &Node, fields: &Fields<'_>) -> Option<StepKind> {
+    fn for_each(
+        &mut self,
+        reader: &mut Reader<'_>,
+        value: &Node,
+        fields: &Fields<'_>,
+    ) -> Option<StepKind> {
         let items = self.expression(reader, value, "`for_each`");
         let name = match fields.get("as") {
-            Some(node) => reader.text(node, "`as`").map(|text| (text.to_owned(), node.span.clone())),
+            Some(node) => reader
+                .text(node, "`as`")
+                .map(|text| (text.to_owned(), node.span.clone())),
             None => Some(("item".to_owned(), value.span.clone())),
         };
         let name = name.and_then(|(name, span)| {
@@ -231,7 +311,11 @@ impl Steps {
                 return None;
             }
             if RESERVED.contains(&name.as_str()) || self.names.items.contains(&name) {
-                reader.fault_with_help(&span, format!("the name `{name}` is taken"), "give the item another with `as`");
+                reader.fault_with_help(
+                    &span,
+                    format!("the name `{name}` is taken"),
+                    "give the item another with `as`",
+                );
                 return None;
             }
             Some(name)
@@ -241,12 +325,19 @@ impl Steps {
             .and_then(|node| reader.whole_number(node, "`max`", 1..=MAX_ITEMS))
             .and_then(|max| usize::try_from(max).ok())
             .unwrap_or(DEFAULT_ITEMS);
-        self.names.items.push(name.clone().unwrap_or_else(|| "item".to_owned()));
+        self.names
+            .items
+            .push(name.clone().unwrap_or_else(|| "item".to_owned()));
         let steps = reader
             .require(fields, "steps", "add the steps to do for each item")
             .map(|node| self.nested(reader, node, "`steps`"));
         self.names.items.pop();
-        Some(StepKind::ForEach(ForEachStep { items: items?, name: name?, max, steps: steps? }))
+        Some(StepKind::ForEach(ForEachStep {
+            items: items?,
+            name: name?,
+            max,
+            steps: steps?,
+        }))
     }
 
     /// Reads one expression, with or without the braces of a template.
@@ -255,17 +346,29 @@ impl Steps {
             Content::Bool(truth) => return Some(format!("{{{{ {truth} }}}}")),
             Content::Text(text, _) => text,
             _ => {
-                reader.misfit(node, what, "an expression", Some("such as `\"{{ finding.resources }}\"`".to_owned()));
+                reader.misfit(
+                    node,
+                    what,
+                    "an expression",
+                    "such as `\"{{ finding.resources }}\"`",
+                );
                 return None;
             }
         };
         if text.trim().is_empty() {
-            reader.fault(&node.span, format!("{what} is empty"));
+            reader.fault_with_help(
+                &node.span,
+                format!("{what} is empty"),
+                "such as `\"{{ finding.sample }}\"`",
+            );
             return None;
         }
         let before = reader.errors();
-        let (template, ahead) =
-            if holds_template(text) { (text.clone(), 0) } else { (format!("{{{{ {} }}}}", text.trim()), 3) };
+        let (template, ahead) = if holds_template(text) {
+            (text.clone(), 0)
+        } else {
+            (format!("{{{{ {} }}}}", text.trim()), 3)
+        };
         reader.template(node, &template, ahead, &self.names);
         if reader.errors() == before && !templates::is_expression(&template) {
             reader.fault_with_help(
@@ -280,15 +383,26 @@ impl Steps {
     fn set(&mut self, reader: &mut Reader<'_>, value: &Node) -> Option<StepKind> {
         let entries = reader.entries(value, "`set`")?;
         if entries.is_empty() {
-            reader.fault_with_help(&value.span, "`set` is empty", "such as `set: { owner: \"{{ … }}\" }`");
+            reader.fault_with_help(
+                &value.span,
+                "`set` is empty",
+                "such as `set: { owner: \"{{ … }}\" }`",
+            );
         }
         for (key, node) in entries {
             reader.identifier(&key.text, &key.span, "variable");
             reader.templates(node, &self.names);
         }
         // Values of one step do not see each other.
-        self.names.vars.extend(entries.iter().map(|(key, _)| key.text.clone()));
-        Some(StepKind::Set(entries.iter().map(|(key, node)| (key.text.clone(), node.to_json())).collect()))
+        self.names
+            .vars
+            .extend(entries.iter().map(|(key, _)| key.text.clone()));
+        Some(StepKind::Set(
+            entries
+                .iter()
+                .map(|(key, node)| (key.text.clone(), node.to_json()))
+                .collect(),
+        ))
     }
 
     fn wait(&mut self, reader: &mut Reader<'_>, value: &Node) -> Option<StepKind> {
@@ -298,14 +412,24 @@ impl Steps {
         let fields = reader.fields(value, "`wait`", &["for", "until"])?;
         match (fields.get("for"), fields.entry("until")) {
             (Some(node), None) => Some(StepKind::Wait(WaitStep::For(self.pause(reader, node)?))),
-            (None, Some((_, node))) => Some(StepKind::Wait(WaitStep::Until(self.moment(reader, node)?))),
+            (None, Some((_, node))) => {
+                Some(StepKind::Wait(WaitStep::Until(self.moment(reader, node)?)))
+            }
             (Some(_), Some((key, _))) => {
-                reader.fault_with_help(&key.span, "`wait` has both `for` and `until`", "keep one of them");
+                reader.fault_with_help(
+                    &key.span,
+                    "`wait` has both `for` and `until`",
+                    "keep one of them",
+                );
                 None
             }
             (None, None) => {
                 if fields.key("for").is_none() && fields.key("until").is_none() {
-                    reader.fault_with_help(&value.span, "`wait` does not say how long", "such as `wait: { for: 15m }`");
+                    reader.fault_with_help(
+                        &value.span,
+                        "`wait` does not say how long",
+                        "such as `wait: { for: 15m }`",
+                    );
                 }
                 None
             }
@@ -335,7 +459,11 @@ impl Steps {
                 _ if parse_duration(text).is_ok() => format!("write `for: {text}`"),
                 _ => "such as `2027-06-30T18:00:00Z`".to_owned(),
             };
-            reader.fault_with_help(&node.span, format!("`{text}` is not a time with its offset"), help);
+            reader.fault_with_help(
+                &node.span,
+                format!("`{text}` is not a time with its offset"),
+                help,
+            );
             return None;
         }
         Some(text.to_owned())
@@ -345,19 +473,34 @@ impl Steps {
         if value.text().is_some() {
             let reason = reader.filled_text(value, "the reason of `stop`")?;
             reader.templates(value, &self.names);
-            return Some(StepKind::Stop(StopStep { reason, failed: false }));
+            return Some(StepKind::Stop(StopStep {
+                reason,
+                failed: false,
+            }));
         }
         let fields = reader.fields(value, "`stop`", &["reason", "failed"])?;
-        let failed = fields.get("failed").and_then(|node| reader.boolean(node, "`failed`")).unwrap_or_default();
+        let failed = fields
+            .get("failed")
+            .and_then(|node| reader.boolean(node, "`failed`"))
+            .unwrap_or_default();
         let node = reader.require(&fields, "reason", "say why the run ends")?;
         let reason = reader.filled_text(node, "`reason`")?;
         reader.templates(node, &self.names);
         Some(StepKind::Stop(StopStep { reason, failed }))
     }
 
-    fn playbook(&mut self, reader: &mut Reader<'_>, value: &Node, fields: &Fields<'_>) -> Option<StepKind> {
-        let with = fields.get("with").and_then(|node| reader.entries(node, "`with`")).unwrap_or_default();
-        with.iter().for_each(|(_, node)| reader.templates(node, &self.names));
+    fn playbook(
+        &mut self,
+        reader: &mut Reader<'_>,
+        value: &Node,
+        fields: &Fields<'_>,
+    ) -> Option<StepKind> {
+        let with = fields
+            .get("with")
+            .and_then(|node| reader.entries(node, "`with`"))
+            .unwrap_or_default();
+        with.iter()
+            .for_each(|(_, node)| reader.templates(node, &self.names));
         let playbook = reader.filled_text(value, "`playbook`")?;
         if holds_template(&playbook) {
             reader.fault_with_help(
@@ -369,19 +512,32 @@ impl Steps {
         }
         reader.uses.calls.push(Call {
             source: reader.source.clone(),
-            caller: Caller::Playbook { name: self.playbook.0.clone(), triggers: self.playbook.1.clone() },
+            caller: Caller::Playbook {
+                name: self.playbook.0.clone(),
+                triggers: self.playbook.1.clone(),
+            },
             playbook: playbook.clone(),
             span: value.span.clone(),
             with: with.to_vec(),
         });
-        let with = with.iter().map(|(key, node)| (key.text.clone(), node.to_json())).collect();
+        let with = with
+            .iter()
+            .map(|(key, node)| (key.text.clone(), node.to_json()))
+            .collect();
         Some(StepKind::Playbook(PlaybookStep { playbook, with }))
     }
 }
 
 /// Finds the one action of a step, and the keys that go with it.
-fn action(reader: &mut Reader<'_>, node: &Node, entries: &[(Key, Node)]) -> Option<(&'static str, Vec<&'static str>)> {
-    if let Some((key, _)) = entries.iter().find(|(key, _)| LATER.contains(&key.text.as_str())) {
+fn action(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    entries: &[(Key, Node)],
+) -> Option<(&'static str, Vec<&'static str>)> {
+    if let Some((key, _)) = entries
+        .iter()
+        .find(|(key, _)| LATER.contains(&key.text.as_str()))
+    {
         reader.fault_with_help(
             &key.span,
             format!("step `{}` is not available in this version", key.text),
@@ -391,7 +547,12 @@ fn action(reader: &mut Reader<'_>, node: &Node, entries: &[(Key, Node)]) -> Opti
     }
     let found: Vec<(&'static str, &Key)> = entries
         .iter()
-        .filter_map(|(key, _)| ACTIONS.iter().find(|action| **action == key.text).map(|action| (*action, key)))
+        .filter_map(|(key, _)| {
+            ACTIONS
+                .iter()
+                .find(|action| **action == key.text)
+                .map(|action| (*action, key))
+        })
         .collect();
     if let [(first, _), (second, key), ..] = found[..] {
         reader.fault_with_help(
@@ -403,8 +564,14 @@ fn action(reader: &mut Reader<'_>, node: &Node, entries: &[(Key, Node)]) -> Opti
     }
     let Some((action, _)) = found.first() else {
         let known: Vec<&str> = ACTIONS.into_iter().chain(LATER).collect();
-        let rest: Vec<&str> = ALWAYS.into_iter().chain(OF_EFFECTS).chain(["then", "else", "steps", "as", "max", "with"]).collect();
-        let strange = entries.iter().find(|(key, _)| !rest.contains(&key.text.as_str()));
+        let rest: Vec<&str> = ALWAYS
+            .into_iter()
+            .chain(OF_EFFECTS)
+            .chain(["then", "else", "steps", "as", "max", "with"])
+            .collect();
+        let strange = entries
+            .iter()
+            .find(|(key, _)| !rest.contains(&key.text.as_str()));
         match strange {
             Some((key, _)) => {
                 let help = match nearest(&key.text, known) {
@@ -431,7 +598,10 @@ fn action(reader: &mut Reader<'_>, node: &Node, entries: &[(Key, Node)]) -> Opti
         _ => {}
     }
     if !ACTIONS[..EFFECTS].contains(action) {
-        for (key, _) in entries.iter().filter(|(key, _)| OF_EFFECTS.contains(&key.text.as_str())) {
+        for (key, _) in entries
+            .iter()
+            .filter(|(key, _)| OF_EFFECTS.contains(&key.text.as_str()))
+        {
             reader.fault_with_help(
                 &key.span,
                 format!("`{}` does not apply to `{action}`", key.text),
@@ -484,19 +654,27 @@ const RETRY: Retry = Retry {
 
 fn retry(reader: &mut Reader<'_>, node: &Node) -> Option<Retry> {
     if let Content::Bool(false) = node.content {
-        return Some(Retry { window: Duration::ZERO, attempts: Some(1), ..RETRY });
+        return Some(Retry {
+            window: Duration::ZERO,
+            attempts: Some(1),
+            ..RETRY
+        });
     }
     if !matches!(node.content, Content::Mapping(_)) {
         let help = match node.text() {
-            Some(text) if parse_duration(text).is_ok() => format!("write `retry: {{ for: {text} }}`"),
+            Some(text) if parse_duration(text).is_ok() => {
+                format!("write `retry: {{ for: {text} }}`")
+            }
             _ => "such as `retry: { for: 24h }`, or `retry: false`".to_owned(),
         };
-        reader.misfit(node, "`retry`", "a mapping or `false`", Some(help));
+        reader.misfit(node, "`retry`", "a mapping or `false`", help);
         return None;
     }
     let fields = reader.fields(node, "`retry`", &["for", "attempts", "base", "cap"])?;
     let length = |reader: &mut Reader<'_>, name: &str, default: Duration| match fields.get(name) {
-        Some(node) => reader.duration(node, &format!("`{name}`")).unwrap_or(default),
+        Some(node) => reader
+            .duration(node, &format!("`{name}`"))
+            .unwrap_or(default),
         None => default,
     };
     let window = length(reader, "for", RETRY.window);
@@ -507,9 +685,22 @@ fn retry(reader: &mut Reader<'_>, node: &Node) -> Option<Retry> {
         .and_then(|node| reader.whole_number(node, "`attempts`", 1..=1000))
         .and_then(|attempts| u32::try_from(attempts).ok());
     if base < Duration::from_secs(1) {
-        reader.fault(&fields.get("base").unwrap_or(node).span, "`base` must be at least `1s`");
+        reader.fault_with_help(
+            &fields.get("base").unwrap_or(node).span,
+            "`base` must be at least `1s`",
+            "such as `5s`",
+        );
     } else if base > cap {
-        reader.fault(&fields.get("cap").unwrap_or(node).span, "`cap` must not be shorter than `base`");
+        reader.fault_with_help(
+            &fields.get("cap").unwrap_or(node).span,
+            "`cap` must not be shorter than `base`",
+            "`base` bounds the first pause and `cap` every pause",
+        );
     }
-    Some(Retry { window, attempts, base, cap })
+    Some(Retry {
+        window,
+        attempts,
+        base,
+        cap,
+    })
 }

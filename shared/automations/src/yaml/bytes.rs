@@ -13,13 +13,22 @@ pub(crate) fn decode(path: String, bytes: &[u8]) -> Result<SourceFile, Box<Diagn
         ));
     }
     match std::str::from_utf8(bytes) {
-        Ok(text) => Ok(SourceFile { path, text: text.to_owned() }),
+        Ok(text) => Ok(SourceFile {
+            path,
+            text: text.to_owned(),
+        }),
         Err(error) => {
             let good = error.valid_up_to();
-            let source = Source { path: path.into(), text: String::from_utf8_lossy(bytes).into() };
+            let source = Source {
+                path: path.into(),
+                text: String::from_utf8_lossy(bytes).into(),
+            };
             Err(Box::new(
                 source
-                    .error(good..good, format!("byte {:#04x} is not UTF-8", bytes[good]))
+                    .error(
+                        good..good,
+                        format!("byte {:#04x} is not UTF-8", bytes[good]),
+                    )
                     .with_help("save the file again as UTF-8"),
             ))
         }
@@ -29,7 +38,9 @@ pub(crate) fn decode(path: String, bytes: &[u8]) -> Result<SourceFile, Box<Diagn
 /// Tells UTF-16 and UTF-32 by their marks, or by the zero bytes that ASCII text has in them.
 fn wide_encoding(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
-        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] | [_, 0, 0, 0, ..] | [0, 0, 0, _, ..] => Some("UTF-32"),
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] | [_, 0, 0, 0, ..] | [0, 0, 0, _, ..] => {
+            Some("UTF-32")
+        }
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [_, 0, _, 0, ..] | [0, _, 0, _, ..] => Some("UTF-16"),
         _ => None,
     }
@@ -43,7 +54,13 @@ pub(super) fn forbidden_character(source: &Source) -> Option<Diagnostic> {
     })?;
     Some(
         source
-            .error(at..at, format!("character U+{:04X} is not allowed in YAML", u32::from(found)))
+            .error(
+                at..at,
+                format!(
+                    "character U+{:04X} is not allowed in YAML",
+                    u32::from(found)
+                ),
+            )
             .with_help("remove it; inside double quotes it can be written as an escape"),
     )
 }

@@ -5,7 +5,11 @@ use std::ops::Range;
 
 /// Says in our words what YAML's own rules forbid, and what to do about it.
 pub(super) fn explain(source: &Source, error: &ScanError) -> Diagnostic {
-    let at = error.marker().byte_offset().unwrap_or_default().min(source.text.len());
+    let at = error
+        .marker()
+        .byte_offset()
+        .unwrap_or_default()
+        .min(source.text.len());
     let line = line_of(source, at);
     let here = at..at;
     let quote = "put text that holds `: `, ` #`, or begins with `@ % ` & * ! | > [ {` in quotes";
@@ -33,21 +37,25 @@ pub(super) fn explain(source: &Source, error: &ScanError) -> Diagnostic {
         ErrorKind::UnclosedFlowCollection { open } => source
             .error(here, format!("`{open}` is opened and never closed"))
             .with_help(format!("close it with `{}`", closing(*open))),
-        ErrorKind::UnexpectedEofFlowSequence => {
-            source.error(here, "`[` is opened and never closed").with_help("close it with `]`")
-        }
-        ErrorKind::UnexpectedEofFlowMapping | ErrorKind::UnexpectedEofImplicitFlowMapping => {
-            source.error(here, "`{` is opened and never closed").with_help("close it with `}`")
-        }
+        ErrorKind::UnexpectedEofFlowSequence => source
+            .error(here, "`[` is opened and never closed")
+            .with_help("close it with `]`"),
+        ErrorKind::UnexpectedEofFlowMapping | ErrorKind::UnexpectedEofImplicitFlowMapping => source
+            .error(here, "`{` is opened and never closed")
+            .with_help("close it with `}`"),
         ErrorKind::MismatchedFlowCollectionEnd { open, close } => source
             .error(here, format!("`{open}` is closed with `{close}`"))
             .with_help(format!("close it with `{}`", closing(*open))),
-        ErrorKind::ExpectedFlowSequenceSeparator => source
-            .error(here, "`,` or `]` is expected here")
-            .with_help("separate entries with `,`, and put text that holds `,` or brackets in quotes"),
-        ErrorKind::ExpectedFlowMappingSeparator => source
-            .error(here, "`,` or `}` is expected here")
-            .with_help("separate entries with `,`, and put text that holds `,` or braces in quotes"),
+        ErrorKind::ExpectedFlowSequenceSeparator => {
+            source.error(here, "`,` or `]` is expected here").with_help(
+                "separate entries with `,`, and put text that holds `,` or brackets in quotes",
+            )
+        }
+        ErrorKind::ExpectedFlowMappingSeparator => {
+            source.error(here, "`,` or `}` is expected here").with_help(
+                "separate entries with `,`, and put text that holds `,` or braces in quotes",
+            )
+        }
         ErrorKind::MappingValueNotAllowed => misplaced_colon(source, at, &line),
         ErrorKind::UnexpectedCharacter { character } => source
             .error(here, format!("text cannot begin with `{character}`"))
@@ -62,11 +70,16 @@ pub(super) fn explain(source: &Source, error: &ScanError) -> Diagnostic {
             let escape = unknown_escape(source, at);
             source
                 .error(escape..escape + 2, "unknown escape in double quotes")
-                .with_help("write `\\\\` for a backslash, or use single quotes, which know no escapes")
+                .with_help(
+                    "write `\\\\` for a backslash, or use single quotes, which know no escapes",
+                )
         }
-        ErrorKind::InvalidTrailingDoubleQuotedScalar | ErrorKind::InvalidTrailingSingleQuotedScalar => source
+        ErrorKind::InvalidTrailingDoubleQuotedScalar
+        | ErrorKind::InvalidTrailingSingleQuotedScalar => source
             .error(here, "text goes on after the closing quote")
-            .with_help("put the whole value in quotes, and write a quote inside it as `\\\"` or `''`"),
+            .with_help(
+                "put the whole value in quotes, and write a quote inside it as `\\\"` or `''`",
+            ),
         ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => source
             .error(here, "this line has no `:` after its key")
             .with_help("write `key: value`; `key:value` without the blank is text"),
@@ -77,12 +90,17 @@ pub(super) fn explain(source: &Source, error: &ScanError) -> Diagnostic {
         | ErrorKind::MappingKeyNotAllowed
         | ErrorKind::InvalidFlowScalarIndent
         | ErrorKind::InvalidBlockScalarIndent => source
-            .error(here, "this line does not fit the indentation of the lines above")
+            .error(
+                here,
+                "this line does not fit the indentation of the lines above",
+            )
             .with_help("begin it in the same column as its siblings"),
         _ => {
             let said = error.info();
             let said = said.trim_end_matches('.').replace(['\n', '\''], "`");
-            source.error(here, format!("not valid YAML: {said}")).with_help(quote)
+            source
+                .error(here, format!("not valid YAML: {said}"))
+                .with_help(quote)
         }
     }
 }
@@ -97,12 +115,18 @@ fn misplaced_colon(source: &Source, at: usize, line: &Range<usize>) -> Diagnosti
         return if text.contains('"') {
             fault.with_help("put text that holds `: ` in quotes")
         } else {
-            fault.with_help(format!("put text that holds `: ` in quotes: `{}: \"{text}\"`", key.trim_start()))
+            fault.with_help(format!(
+                "put text that holds `: ` in quotes: `{}: \"{text}\"`",
+                key.trim_start()
+            ))
         };
     }
     if let Some(above) = line.start.checked_sub(1).map(|end| line_of(source, end)) {
         let text = &source.text[above.clone()];
-        if let Some(colon) = text.find(':').filter(|colon| !text[colon + 1..].starts_with([' ', '/', '\r'])) {
+        if let Some(colon) = text
+            .find(':')
+            .filter(|colon| !text[colon + 1..].starts_with([' ', '/', '\r']))
+        {
             let place = above.start + colon;
             return source
                 .error(place..place, "the blank after `:` is missing")
@@ -125,7 +149,9 @@ fn opening_quote(source: &Source, at: usize) -> usize {
         let text = &source.text[line.start..end.min(line.end)];
         let open = ['"', '\''].into_iter().find_map(|quote| {
             let odd = text.matches(quote).count() % 2 == 1;
-            text.rfind(quote).filter(|_| odd).map(|found| line.start + found)
+            text.rfind(quote)
+                .filter(|_| odd)
+                .map(|found| line.start + found)
         });
         match (open, line.start.checked_sub(1)) {
             (Some(open), _) => return open,
@@ -154,13 +180,21 @@ fn unknown_escape(source: &Source, quote: usize) -> usize {
 /// Nested beyond the limit.
 pub(super) fn too_deep(source: &Source, at: Range<usize>) -> Diagnostic {
     source
-        .error(at, format!("lists and mappings are nested more than {} deep", super::MAX_DEPTH))
+        .error(
+            at,
+            format!(
+                "lists and mappings are nested more than {} deep",
+                super::MAX_DEPTH
+            ),
+        )
         .with_help("move inner steps to a playbook of their own")
 }
 
 fn line_of(source: &Source, at: usize) -> Range<usize> {
     let start = source.text[..at].rfind('\n').map_or(0, |at| at + 1);
-    let end = source.text[at..].find('\n').map_or(source.text.len(), |end| at + end);
+    let end = source.text[at..]
+        .find('\n')
+        .map_or(source.text.len(), |end| at + end);
     start..end
 }
 
@@ -173,17 +207,28 @@ fn leading_tab(source: &Source, line: &Range<usize>) -> Option<usize> {
 fn tab(source: &Source, at: usize) -> Diagnostic {
     let line = line_of(source, at);
     // The scanner may stand on the line before, or notice the tab only on the line after.
-    let below = Some(line.end + 1).filter(|start| *start < source.text.len()).map(|start| line_of(source, start));
+    let below = Some(line.end + 1)
+        .filter(|start| *start < source.text.len())
+        .map(|start| line_of(source, start));
     let above = line.start.checked_sub(1).map(|end| line_of(source, end));
     let place = leading_tab(source, &line)
         .or_else(|| below.and_then(|below| leading_tab(source, &below)))
         .or_else(|| above.and_then(|above| leading_tab(source, &above)))
-        .or_else(|| source.text[line.clone()].find('\t').map(|tab| line.start + tab))
+        .or_else(|| {
+            source.text[line.clone()]
+                .find('\t')
+                .map(|tab| line.start + tab)
+        })
         .unwrap_or(at);
-    let tabs = source.text[place..].bytes().take_while(|byte| *byte == b'\t').count();
+    let tabs = source.text[place..]
+        .bytes()
+        .take_while(|byte| *byte == b'\t')
+        .count();
     source
         .error(place..place + tabs, "a tab cannot indent YAML")
-        .with_help("indent with spaces, two for each level, and let your editor write spaces for tabs")
+        .with_help(
+            "indent with spaces, two for each level, and let your editor write spaces for tabs",
+        )
 }
 
 fn closing(open: char) -> char {

@@ -34,7 +34,11 @@ const LARGEST: u64 = 1 << 53;
 /// numbers and the like.
 ///
 /// The error is a message and a help.
-pub(super) fn resolve(text: &str, style: ScalarStyle, tagged: bool) -> Result<Content, (String, String)> {
+pub(super) fn resolve(
+    text: &str,
+    style: ScalarStyle,
+    tagged: bool,
+) -> Result<Content, (String, String)> {
     if style != ScalarStyle::Plain || tagged {
         return Ok(Content::Text(text.to_owned(), style.into()));
     }
@@ -70,7 +74,9 @@ fn number(text: &str) -> Result<Option<Number>, (String, String)> {
     } else {
         Some((digits, 10))
     };
-    let Some((digits, radix)) = magnitude else { return Ok(None) };
+    let Some((digits, radix)) = magnitude else {
+        return Ok(None);
+    };
     if !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix)) {
         return match u64::from_str_radix(digits, radix) {
             Ok(value) if value <= LARGEST => {
@@ -101,18 +107,31 @@ fn is_decimal(text: &str) -> bool {
         let exponent = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
         !exponent.is_empty() && digits(exponent)
     });
-    (!whole.is_empty() || !fraction.is_empty()) && digits(whole) && digits(fraction) && exponent_fits
+    (!whole.is_empty() || !fraction.is_empty())
+        && digits(whole)
+        && digits(fraction)
+        && exponent_fits
 }
 
 /// Finds where a part of a scalar's text is written, by walking the text and its spelling side by side.
-pub(super) fn locate(file: &str, span: &Range<usize>, style: Style, text: &str, part: Range<usize>) -> Range<usize> {
+pub(super) fn locate(
+    file: &str,
+    span: &Range<usize>,
+    style: Style,
+    text: &str,
+    part: Range<usize>,
+) -> Range<usize> {
     let raw = &file[span.clone()];
     // A block's span begins with its first line, behind the `|` or `>`.
     let skip = match style {
         Style::Plain | Style::Block => 0,
         Style::Single | Style::Double => 1,
     };
-    let mut walk = Walk { raw, at: skip.min(raw.len()), style };
+    let mut walk = Walk {
+        raw,
+        at: skip.min(raw.len()),
+        style,
+    };
     let mut start = None;
     let mut offset = 0;
     for expected in text.chars() {
@@ -141,7 +160,9 @@ impl Walk<'_> {
     fn next(&mut self, expected: char) -> Range<usize> {
         loop {
             let rest = &self.raw[self.at..];
-            let Some(found) = rest.chars().next() else { return self.at..self.at };
+            let Some(found) = rest.chars().next() else {
+                return self.at..self.at;
+            };
             let length = match (self.style, found) {
                 (Style::Double, '\\') => {
                     let escape = escape_length(rest);
