@@ -383,4 +383,47 @@ steps:
             )
         );
     }
+
+    #[tokio::test]
+    async fn a_run_keeps_the_versions_it_was_made_with_even_of_playbooks_it_calls() {
+        let (folder, app) = stocked().await;
+        let apply = async |subject: &str| {
+            let text = format!(
+                "
+playbook: inner
+description: Sends.
+triggers: [alert]
+steps:
+  - id: mail
+    email: {{ to: team@example.com, subject: {subject}, template: finding }}
+---
+playbook: outer
+description: Has it sent.
+triggers: [alert]
+steps:
+  - id: call
+    playbook: inner
+"
+            );
+            let file = SourceFile {
+                path: "nested.yaml".to_owned(),
+                text,
+            };
+            let library = catalog::library(&app).await.unwrap();
+            let definitions =
+                load(&[file], &library).unwrap_or_else(|faults| panic!("{}", faults.render(false)));
+            catalog::apply(&app, definitions).await.unwrap();
+        };
+        apply("before").await;
+        let triggered = trigger(&app, "outer", FINDING, &Map::new(), "anna")
+            .await
+            .unwrap();
+        assert_eq!(triggered.run.versions.len(), 2);
+        apply("after").await;
+        let outcome = engine::execute(&app, &triggered.run.id).await.unwrap();
+        assert_eq!(outcome, Outcome::Finished(RunState::Succeeded));
+        let mut mails = std::fs::read_dir(folder.path().join("outbox")).unwrap();
+        let mail = std::fs::read_to_string(mails.next().unwrap().unwrap().path()).unwrap();
+        assert!(mail.contains("Subject: before"), "{mail}");
+    }
 }

@@ -3,6 +3,7 @@ use super::walk::Task;
 use quench_actions::{Action, Attempt, Outside};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -21,7 +22,9 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     pub(crate) fn new(task: &Task<'_>, context: &Value) -> Result<Self, String> {
-        let action = quench_actions::prepare(&task.step.kind, context)
+        let prepare = AssertUnwindSafe(|| quench_actions::prepare(&task.step.kind, context));
+        let action = catch_unwind(prepare)
+            .map_err(|_| "preparing it broke down; the log has the details".to_owned())?
             .map_err(|error| error.to_string())?
             .ok_or_else(|| "it is of a kind that acts on nothing".to_owned())?;
         let content = serde_json::to_value(&action)

@@ -43,7 +43,7 @@ impl Redaction {
         Self { secrets }
     }
 
-    pub(crate) fn text(&self, text: &str) -> String {
+    fn text(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for secret in &self.secrets {
             if text.contains(secret.expose_secret()) {

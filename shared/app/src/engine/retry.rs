@@ -51,7 +51,9 @@ pub(crate) fn next_attempt(
 fn pause(retry: &Retry, attempts: Attempts<'_>) -> Duration {
     let doublings = attempts.series.saturating_sub(1).min(31);
     let bound = retry.base.saturating_mul(1 << doublings).min(retry.cap);
-    bound.mul_f64(fraction(attempts))
+    let pause = bound.mul_f64(fraction(attempts));
+    // Times in the journal are for people, too.
+    pause - Duration::from_nanos(u64::from(pause.subsec_nanos() % 1_000_000))
 }
 
 /// A number from 0 up to 1, always the same for the same attempt.

@@ -1,226 +1,12 @@
-use super::trial::{self, act, each, playbook, run_of, wait};
+use super::bench::{Bench, LEASE, SECRET, Server, mail};
+use super::trial::{self, each, run_of, wait};
 use super::*;
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::store::{Change, Store};
 use crate::trigger;
-use axum::extract::{Request, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use quench_automations::{
-    Auth, Connection, ConnectionKind, EmailStep, HttpStep, OnUnknown, Step, StepKind,
-};
-use serde_json::json;
+use quench_automations::{Auth, Connection, ConnectionKind, OnUnknown, Step, StepKind};
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tempfile::TempDir;
-use tokio::sync::Semaphore;
-
-const LEASE: Duration = Duration::from_secs(120);
-
-/// A store in a folder of its own, on a clock that stands still.
-struct Bench {
-    folder: TempDir,
-    config: Config,
-    clock: Clock,
-    app: App,
-}
-
-impl Bench {
-    async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut config = Config::local(folder.path());
-        config.allow_hosts = vec!["127.0.0.1".to_owned()];
-        config.lease = LEASE;
-        let clock = Clock::manual("2027-01-01T00:00:00Z".parse().unwrap());
-        let app = App::open_at(config.clone(), clock.clone()).await.unwrap();
-        Self {
-            folder,
-            config,
-            clock,
-            app,
-        }
-    }
-
-    async fn apply(&self, playbooks: Vec<Playbook>) {
-        let changes = playbooks.into_iter().map(|definition| Change::Playbook {
-            definition,
-            version: "v1".to_owned(),
-            text: String::new(),
-        });
-        self.app
-            .store
-            .put_definitions(changes.collect(), self.clock.now())
-            .await
-            .unwrap();
-    }
-
-    /// Makes a run of these steps, ready to be worked on.
-    async fn start(&self, steps: Vec<Step>) -> String {
-        self.apply(vec![playbook("main", steps)]).await;
-        self.queue(&run_of("main", &[])).await
-    }
-
-    async fn queue(&self, run: &Run) -> String {
-        assert!(self.app.store.create_run(run).await.unwrap());
-        run.id.clone()
-    }
-
-    /// The process ends and another begins on the same folder.
-    async fn restart(&mut self) {
-        self.app = App::open_at(self.config.clone(), self.clock.clone())
-            .await
-            .unwrap();
-    }
-
-    fn move_to(&self, time: Timestamp) {
-        self.clock
-            .advance(crate::clock::until(self.clock.now(), time));
-    }
-
-    /// Works on a run until it ends, however long it has to wait.
-    async fn finish(&self, run: &str) -> RunState {
-        for _ in 0..1000 {
-            match execute(&self.app, run).await.unwrap() {
-                Outcome::Finished(state) => return state,
-                Outcome::Waiting { until } | Outcome::Busy { until } => self.move_to(until),
-                Outcome::Missing => panic!("run `{run}` is missing"),
-            }
-        }
-        panic!("run `{run}` does not end")
-    }
-
-    async fn told(&self, run: &str) -> Vec<String> {
-        let mut world = trial::World::new(true, &[]);
-        world.journal = self.app.store.journal(run).await.unwrap();
-        world.told()
-    }
-
-    fn mails(&self) -> Vec<String> {
-        mails(self.folder.path())
-    }
-}
-
-fn mails(folder: &Path) -> Vec<String> {
-    let Ok(outbox) = std::fs::read_dir(folder.join("outbox")) else {
-        return Vec::new();
-    };
-    let paths = outbox.map(|file| file.unwrap().path());
-    let mails = paths.filter(|path| path.extension().is_some_and(|end| end == "eml"));
-    mails
-        .map(|path| std::fs::read_to_string(path).unwrap())
-        .collect()
-}
-
-fn mail(id: &str) -> Step {
-    let email = EmailStep {
-        to: json!("team@example.com"),
-        cc: None,
-        subject: "About {{ finding.title }}".to_owned(),
-        template: Some("finding".to_owned()),
-        text: None,
-        html: None,
-    };
-    trial::step(id, StepKind::Email(email))
-}
-
-/// What a server was asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Asked {
-    path: String,
-    key: Option<String>,
-    body: String,
-}
-
-/// A server on this machine that notes what it is asked.
-#[derive(Clone)]
-struct Server {
-    url: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
-    /// Lets requests to `/held` be answered, one for each permit.
-    gate: Arc<Semaphore>,
-    /// Requests to `/busy` that are still to be turned away.
-    busy: Arc<Mutex<usize>>,
-}
-
-impl Server {
-    async fn start() -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let server = Self {
-            url: format!("http://{}", listener.local_addr().unwrap()),
-            asked: Arc::default(),
-            gate: Arc::new(Semaphore::new(0)),
-            busy: Arc::default(),
-        };
-        let router = axum::Router::new()
-            .fallback(answer)
-            .with_state(server.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        server
-    }
-
-    fn is_busy(&self) -> bool {
-        let mut busy = self.busy.lock().unwrap();
-        let turned_away = *busy > 0;
-        *busy = busy.saturating_sub(1);
-        turned_away
-    }
-
-    fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
-    }
-
-    /// A request to one of its paths.
-    fn step(&self, id: &str, method: &str, path: &str, key: bool) -> Step {
-        let mut step = act(id);
-        let StepKind::Http(http) = &mut step.kind else {
-            panic!("`act` makes a request")
-        };
-        *http = HttpStep {
-            method: method.to_owned(),
-            url: format!("{}{path}", self.url),
-            idempotency_header: key.then(|| "idempotency-key".to_owned()),
-            json: (method == "POST").then(|| json!({"title": "{{ finding.title }}"})),
-            ..http.clone()
-        };
-        step
-    }
-
-    async fn wait_until_asked(&self, count: usize) {
-        while self.asked().len() < count {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-}
-
-async fn answer(State(server): State<Server>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let header = |name: &str| {
-        let value = parts.headers.get(name)?;
-        Some(value.to_str().unwrap().to_owned())
-    };
-    let (key, authorization) = (header("idempotency-key"), header("authorization"));
-    let path = parts.uri.path().to_owned();
-    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-    let body = String::from_utf8(body.to_vec()).unwrap();
-    server.asked.lock().unwrap().push(Asked {
-        path: path.clone(),
-        key,
-        body,
-    });
-    match path.as_str() {
-        "/held" => server.gate.acquire().await.unwrap().forget(),
-        "/busy" if server.is_busy() => {
-            return (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "120")]).into_response();
-        }
-        "/refused" => return StatusCode::NOT_FOUND.into_response(),
-        "/echo" => return authorization.unwrap_or_default().into_response(),
-        _ => {}
-    }
-    StatusCode::OK.into_response()
-}
 
 #[tokio::test]
 async fn a_run_sends_its_mail_and_tells_so() {
@@ -564,7 +350,7 @@ async fn what_a_target_sends_back_is_written_without_our_secrets() {
     let server = Server::start().await;
     let bench = Bench::new().await;
     let file = bench.folder.path().join("token");
-    std::fs::write(&file, "s3cret-token-value").unwrap();
+    std::fs::write(&file, SECRET).unwrap();
     let connection = Connection {
         name: "echo".to_owned(),
         description: None,
@@ -580,10 +366,11 @@ async fn what_a_target_sends_back_is_written_without_our_secrets() {
         version: "v1".to_owned(),
         text: String::new(),
     };
+    let now = bench.clock.now();
     bench
         .app
         .store
-        .put_definitions(vec![change], bench.clock.now())
+        .put_definitions(vec![change], now)
         .await
         .unwrap();
     let mut echo = server.step("echo", "GET", "/echo", false);
@@ -592,11 +379,13 @@ async fn what_a_target_sends_back_is_written_without_our_secrets() {
     };
     http.connection = Some("echo".to_owned());
     http.url = "/echo".to_owned();
-    let run = bench.start(vec![echo]).await;
+    let leak = server.step("leak", "GET", "/leak", false);
+    let run = bench.start(vec![echo, leak]).await;
     assert_eq!(bench.finish(&run).await, RunState::Succeeded);
     let journal = bench.app.store.journal(&run).await.unwrap();
     let journal = serde_json::to_string(&journal).unwrap();
-    assert!(journal.contains("Bearer [redacted]"), "{journal}");
+    // What the action itself does not know to be secret is taken out, too.
+    assert!(journal.contains("it was [redacted]!"), "{journal}");
     assert!(!journal.contains("s3cret"), "{journal}");
 }
 

@@ -141,7 +141,7 @@ pub(crate) fn stop(id: &str, failed: bool) -> Step {
     step(id, StepKind::Stop(StopStep { reason, failed }))
 }
 
-pub(crate) fn call(id: &str, playbook: &str, with: Value) -> Step {
+pub(crate) fn call(id: &str, playbook: &str, with: &Value) -> Step {
     let with = with.as_object().cloned().unwrap_or_default();
     let playbook = playbook.to_owned();
     step(id, StepKind::Playbook(PlaybookStep { playbook, with }))

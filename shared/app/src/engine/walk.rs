@@ -78,9 +78,16 @@ struct Frame<'a> {
 #[derive(Debug)]
 enum FrameKind<'a> {
     Root,
-    Branch { owner: &'a Step },
-    Loop { owner: &'a Step, turn: Turn<'a> },
-    Call { owner: &'a Step },
+    Branch {
+        owner: &'a Step,
+    },
+    Loop {
+        owner: &'a Step,
+        turn: Box<Turn<'a>>,
+    },
+    Call {
+        owner: &'a Step,
+    },
 }
 
 /// A turn of a loop.
@@ -327,7 +334,10 @@ impl<'a> Walker<'a> {
                     steps: &each.steps,
                     at: 0,
                     prefix: format!("{}[0]/", turn.path),
-                    kind: FrameKind::Loop { owner: step, turn },
+                    kind: FrameKind::Loop {
+                        owner: step,
+                        turn: Box::new(turn),
+                    },
                 });
             }
             StepKind::Set(_) => {
@@ -505,5 +515,7 @@ fn bound(mut output: Value) -> Map<String, Value> {
     }
 }
 
+#[cfg(test)]
+mod laws;
 #[cfg(test)]
 mod tests;
