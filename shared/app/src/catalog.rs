@@ -4,8 +4,8 @@ use crate::app::App;
 use crate::store::sqlite::called;
 use crate::store::{Applied, Change, Inventory, Store, StoreError, Stored};
 use quench_automations::{
-    Automation, Connection, Definitions, InvalidAutomation, Library, Loaded, Organization, Playbook,
-    Rulebook,
+    Automation, Connection, Definitions, InvalidAutomation, Library, Loaded, Organization,
+    Playbook, Rulebook,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -106,10 +106,7 @@ impl Catalog {
     }
 }
 
-fn by_name<T>(
-    stored: Vec<Stored<T>>,
-    name: impl Fn(&T) -> &String,
-) -> BTreeMap<String, Stored<T>> {
+fn by_name<T>(stored: Vec<Stored<T>>, name: impl Fn(&T) -> &String) -> BTreeMap<String, Stored<T>> {
     stored
         .into_iter()
         .map(|stored| (name(&stored.definition).clone(), stored))

@@ -99,8 +99,8 @@ impl Config {
             allow_hosts: Vec::new(),
             authorities: None,
             url: None,
-            lease: Duration::from_secs(120),
-            visibility: Duration::from_secs(300),
+            lease: Duration::from_secs(30),
+            visibility: Duration::from_secs(60),
             max_receives: 5,
             concurrency: 8,
             retention: 400 * DAY,
@@ -382,7 +382,10 @@ mod tests {
     fn every_variable_is_read() {
         let config = read(&[
             ("QUENCH_DATA", "/var/lib/quench"),
-            ("QUENCH_SMTP_URL", "smtps://bot%40example.com@mail.example.com:465"),
+            (
+                "QUENCH_SMTP_URL",
+                "smtps://bot%40example.com@mail.example.com:465",
+            ),
             ("QUENCH_SMTP_PASSWORD", "secret://env/MAIL_PASSWORD"),
             ("QUENCH_MAIL_FROM", "Security <security@example.com>"),
             ("QUENCH_ALLOW_HOSTS", "10.0.0.0/8, tickets.example.com,"),

@@ -242,7 +242,11 @@ fn next_record(
         finding,
         version: known.version + 1,
         sequence: known.sequence + u64::from(!repeated),
-        transition: if repeated { known.transition } else { transition },
+        transition: if repeated {
+            known.transition
+        } else {
+            transition
+        },
         pending: !repeated,
         created: known.created,
         stored: now,
@@ -398,3 +402,6 @@ pub async fn dispatch_pending(app: &App, grace: Duration) -> Result<usize, Intak
         None => Ok(seen_to),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,11 +5,15 @@ mod app;
 pub mod catalog;
 mod clock;
 mod config;
+#[cfg(test)]
+mod conformance;
 pub mod delivery;
 mod engine;
 pub mod intake;
 mod queue;
 mod run;
+#[cfg(test)]
+mod specimen;
 mod store;
 pub mod trigger;
 pub mod worker;

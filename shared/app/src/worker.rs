@@ -8,7 +8,7 @@ use crate::queue::{Message, Queue, Sending};
 use crate::store::StoreError;
 use jiff::Timestamp;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -18,6 +18,8 @@ const BATCH: u32 = 10;
 const SWEEP: u32 = 1000;
 /// How often queues are asked for messages that other processes sent.
 const POLL: Duration = Duration::from_millis(500);
+/// The shortest wait for what is due any moment.
+const NAP: Duration = Duration::from_millis(20);
 /// How often runs are looked for that are due and that no message speaks of.
 const DUE_EVERY: Duration = Duration::from_secs(5);
 /// How long such a run has been due: by then its own message would have been heard.
@@ -215,9 +217,8 @@ pub struct Drained {
     pub next: Option<Timestamp>,
 }
 
-/// Deals with everything that is due, and with what becomes due meanwhile, until nothing is left or `patience` ends.
-///
-/// Work in hand when the patience ends is finished. `progress` hears of every message that was dealt with.
+/// Deals with everything that is due, however long that takes, and with what becomes due while waiting for no longer
+/// than `patience` in all. `progress` hears of every message that was dealt with.
 ///
 /// # Errors
 /// The store or the definitions in it fail.
@@ -226,7 +227,7 @@ pub async fn drain(
     patience: Duration,
     mut progress: impl FnMut(&Drained),
 ) -> Result<Drained, IntakeError> {
-    let deadline = Instant::now() + patience;
+    let mut left = patience;
     let mut drained = Drained::default();
     let mut in_hand: JoinSet<bool> = JoinSet::new();
     dispatch_pending(app, Duration::ZERO).await?;
@@ -246,15 +247,19 @@ pub async fn drain(
         }
         let now = app.clock.now();
         drained.unfinished = app.store.unfinished().await?;
-        drained.next = earlier(app.store.next_due().await?, app.queues.next_visible().await?);
-        let left = deadline.saturating_duration_since(Instant::now());
+        drained.next = earlier(
+            app.store.next_due().await?,
+            app.queues.next_visible().await?,
+        );
         let Some(next) = drained.next else {
             return Ok(drained);
         };
         if until(now, next) > left || left.is_zero() {
             return Ok(drained);
         }
-        tokio::time::sleep(until(now, next).clamp(Duration::from_millis(20), POLL).min(left)).await;
+        let pause = until(now, next).clamp(NAP, POLL).min(left);
+        tokio::time::sleep(pause).await;
+        left -= pause;
         queue_due(app, Duration::ZERO).await?;
     }
 }
@@ -285,3 +290,6 @@ fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp
         (one, other) => one.or(other),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 use super::{DeadLetter, Depth, Message, Queue, Sending};
 use crate::clock::after;
-use crate::store::sqlite::{Fault, Sqlite, count, micros, time};
 use crate::store::StoreError;
+use crate::store::sqlite::{Fault, Sqlite, count, micros, time};
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use std::time::Duration;
@@ -33,9 +33,9 @@ fn send_one(
         let waiting = connection
             .prepare_cached(
                 "UPDATE messages SET visible = min(visible, ?3)
-                 WHERE queue = ?1 AND dedupe = ?2 AND died IS NULL AND receipt IS NULL",
+                 WHERE queue = ?1 AND dedupe = ?2 AND died IS NULL AND (receipt IS NULL OR visible <= ?4)",
             )?
-            .execute(params![queue.name(), key, visible])?;
+            .execute(params![queue.name(), key, visible, micros(now)])?;
         if waiting > 0 || (sending.unless_dead && is_dead(connection, queue, key)?) {
             return Ok(());
         }
@@ -195,24 +195,22 @@ pub(super) async fn depth(
                 coalesce(sum(died IS NULL AND visible > ?2 AND receipt IS NOT NULL), 0),
                 coalesce(sum(died IS NOT NULL), 0)
             FROM messages WHERE queue = ?1";
-        Ok(connection
-            .prepare_cached(sql)?
-            .query_row(params![queue.name(), micros(now)], |row| {
+        Ok(connection.prepare_cached(sql)?.query_row(
+            params![queue.name(), micros(now)],
+            |row| {
                 Ok(Depth {
                     ready: count(row.get(0)?),
                     delayed: count(row.get(1)?),
                     in_hand: count(row.get(2)?),
                     dead: count(row.get(3)?),
                 })
-            })?)
+            },
+        )?)
     })
     .await
 }
 
-pub(super) async fn dead_letters(
-    file: &Sqlite,
-    limit: u32,
-) -> Result<Vec<DeadLetter>, StoreError> {
+pub(super) async fn dead_letters(file: &Sqlite, limit: u32) -> Result<Vec<DeadLetter>, StoreError> {
     file.read(move |connection| {
         let mut statement = connection.prepare_cached(
             "SELECT id, queue, body, received, sent, died, reason FROM messages

@@ -36,10 +36,6 @@ pub struct Inventory {
 
 /// A definition to be put in force.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a few of them, for the length of one call"
-)]
 pub enum Change {
     /// An automation.
     Automation {
@@ -213,10 +209,6 @@ impl Default for Page {
 
 /// What came of asking for a run.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one at a time, matched on at once"
-)]
 pub enum Claim {
     /// It is the caller's until the lease ends.
     Held {

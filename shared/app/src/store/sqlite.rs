@@ -1,11 +1,13 @@
 //! The store in one SQLite file.
 
+#[cfg(test)]
+pub(crate) mod crash;
 mod definitions;
 mod findings;
 mod runs;
 mod schema;
 #[cfg(test)]
-pub(crate) mod crash;
+mod tests;
 mod writer;
 
 use super::StoreError;
@@ -176,7 +178,6 @@ pub(crate) fn word(value: impl Serialize) -> String {
         _ => String::new(),
     }
 }
-
 
 /// Text with what `LIKE` takes for wildcards escaped by `\`.
 pub(crate) fn like(text: &str) -> String {

@@ -121,9 +121,7 @@ impl Sqlite {
                 )?
                 .query_row([name, version], |row| row.get(0))
                 .optional()?;
-            Ok(body
-                .map(|body| from_json("playbook", &body))
-                .transpose()?)
+            Ok(body.map(|body| from_json("playbook", &body)).transpose()?)
         })
         .await
     }
@@ -186,7 +184,14 @@ impl<'a> Put<'a> {
                 text,
             } => {
                 let name = &definition.name;
-                (AUTOMATION, name.as_str(), name, version, to_json(definition), text)
+                (
+                    AUTOMATION,
+                    name.as_str(),
+                    name,
+                    version,
+                    to_json(definition),
+                    text,
+                )
             }
             Change::Playbook {
                 definition,
@@ -194,7 +199,14 @@ impl<'a> Put<'a> {
                 text,
             } => {
                 let name = &definition.name;
-                (PLAYBOOK, name.as_str(), name, version, to_json(definition), text)
+                (
+                    PLAYBOOK,
+                    name.as_str(),
+                    name,
+                    version,
+                    to_json(definition),
+                    text,
+                )
             }
             Change::Connection {
                 definition,
@@ -202,7 +214,14 @@ impl<'a> Put<'a> {
                 text,
             } => {
                 let name = &definition.name;
-                (CONNECTION, name.as_str(), name, version, to_json(definition), text)
+                (
+                    CONNECTION,
+                    name.as_str(),
+                    name,
+                    version,
+                    to_json(definition),
+                    text,
+                )
             }
             Change::Organization {
                 definition,
@@ -210,7 +229,14 @@ impl<'a> Put<'a> {
                 text,
             } => {
                 let name = &definition.name;
-                (ORGANIZATION, THE_ONE, name, version, to_json(definition), text)
+                (
+                    ORGANIZATION,
+                    THE_ONE,
+                    name,
+                    version,
+                    to_json(definition),
+                    text,
+                )
             }
         };
         Put {

@@ -1,6 +1,7 @@
-use super::{BUSY, Fault, connect};
+use super::{Fault, connect};
 use crate::store::StoreError;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
+use std::fs::OpenOptions;
 use std::path::Path;
 
 /// Marks the file as ours: `QNCH`.
@@ -16,18 +17,18 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Makes an empty file where there is none, for its owner only: findings are nobody else's business.
 fn create(path: &Path) -> Result<Connection, StoreError> {
-    if path.exists() {
-        return connect(path);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let fault = |error| StoreError::of(path, &error);
-    let connection = Connection::open_with_flags(path, flags).map_err(fault)?;
-    connection.busy_timeout(BUSY).map_err(fault)?;
-    connection.set_prepared_statement_cache_capacity(64);
-    Ok(connection)
+    // Whatever stands in the way, the database says it better.
+    let _ = options.open(path);
+    connect(path)
 }
 
 fn prepare(connection: &Connection, path: &Path) -> Result<(), Fault> {

@@ -1,6 +1,6 @@
+use super::Fault;
 #[cfg(test)]
 use super::crash::Crash;
-use super::Fault;
 use crate::store::StoreError;
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,10 +30,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(
-        path: Arc<PathBuf>,
-        connection: Connection,
-    ) -> Result<Writer, StoreError> {
+    pub(super) fn start(path: Arc<PathBuf>, connection: Connection) -> Result<Writer, StoreError> {
         let (jobs, queue) = channel();
         let work = Work {
             path: Arc::clone(&path),

@@ -1,0 +1,316 @@
+use super::{MINUTE, SECOND};
+use crate::run::{Entry, Event, RunState, StartedBy};
+use crate::specimen::{finding, moment, record, run};
+use crate::store::{Claim, Expired, Page, RunFilter, RunStage, Store, StoreError};
+use serde_json::Value;
+
+fn line(path: &str) -> Entry {
+    Entry {
+        path: path.to_owned(),
+        attempt: 1,
+        at: moment(3),
+        event: Event::Failed {
+            reason: "no".to_owned(),
+        },
+    }
+}
+
+pub(crate) async fn a_run_is_made_once(store: &Store) {
+    let first = run("r", moment(1));
+    assert!(store.create_run(&first).await.unwrap());
+    let mut other = run("r", moment(2));
+    other.playbook = "other".to_owned();
+    assert!(!store.create_run(&other).await.unwrap());
+    assert_eq!(store.run("r").await.unwrap().unwrap(), first);
+    assert_eq!(store.run("s").await.unwrap(), None);
+}
+
+pub(crate) async fn a_run_is_held_by_one_worker_at_a_time(store: &Store) {
+    store.create_run(&run("r", moment(1))).await.unwrap();
+    let claim = store
+        .claim_run("r", "one", moment(2), MINUTE)
+        .await
+        .unwrap();
+    let Claim::Held {
+        lease,
+        run,
+        journal,
+    } = claim
+    else {
+        panic!("{claim:?}");
+    };
+    assert_eq!((run.state, run.updated), (RunState::Running, moment(2)));
+    assert_eq!((lease.until, journal.len()), (moment(62), 0));
+    assert_eq!(
+        store
+            .claim_run("r", "two", moment(61), MINUTE)
+            .await
+            .unwrap(),
+        Claim::Busy { until: moment(62) }
+    );
+    store.extend_lease(&lease, moment(100)).await.unwrap();
+    assert_eq!(
+        store
+            .claim_run("r", "two", moment(62), MINUTE)
+            .await
+            .unwrap(),
+        Claim::Busy { until: moment(100) }
+    );
+    store.append(&lease, &line("a")).await.unwrap();
+    store.append(&lease, &line("b")).await.unwrap();
+    store
+        .settle(&lease, &RunState::Succeeded, moment(70))
+        .await
+        .unwrap();
+    let done = store.run("r").await.unwrap().unwrap();
+    assert_eq!(
+        (&done.state, done.updated),
+        (&RunState::Succeeded, moment(70))
+    );
+    assert_eq!(
+        store
+            .claim_run("r", "two", moment(99), MINUTE)
+            .await
+            .unwrap(),
+        Claim::Finished(done)
+    );
+    assert_eq!(store.journal("r").await.unwrap(), [line("a"), line("b")]);
+    assert_eq!(
+        store
+            .claim_run("s", "two", moment(99), MINUTE)
+            .await
+            .unwrap(),
+        Claim::Missing
+    );
+}
+
+pub(crate) async fn a_late_worker_writes_nothing_more(store: &Store) {
+    store.create_run(&run("r", moment(1))).await.unwrap();
+    let held = |claim| match claim {
+        Claim::Held { lease, .. } => lease,
+        other => panic!("{other:?}"),
+    };
+    let old = held(
+        store
+            .claim_run("r", "one", moment(2), SECOND)
+            .await
+            .unwrap(),
+    );
+    store.append(&old, &line("by one")).await.unwrap();
+    let new = held(
+        store
+            .claim_run("r", "two", moment(3), MINUTE)
+            .await
+            .unwrap(),
+    );
+    assert!(new.fence > old.fence);
+    let lost = StoreError::LeaseLost {
+        run: "r".to_owned(),
+    };
+    assert_eq!(store.append(&old, &line("late")).await.unwrap_err(), lost);
+    assert_eq!(
+        store.extend_lease(&old, moment(99)).await.unwrap_err(),
+        lost
+    );
+    let late = store.settle(&old, &RunState::Succeeded, moment(4)).await;
+    assert_eq!(late.unwrap_err(), lost);
+    store.append(&new, &line("by two")).await.unwrap();
+    assert_eq!(
+        store.journal("r").await.unwrap(),
+        [line("by one"), line("by two")]
+    );
+    store
+        .settle(&new, &RunState::Succeeded, moment(5))
+        .await
+        .unwrap();
+    // Nor does the holder itself once it has let go.
+    assert_eq!(store.append(&new, &line("late")).await.unwrap_err(), lost);
+}
+
+pub(crate) async fn runs_are_due_when_somebody_should_take_them_up(store: &Store) {
+    for id in ["queued", "running", "waiting", "done"] {
+        store.create_run(&run(id, moment(1))).await.unwrap();
+    }
+    let waiting = RunState::Waiting {
+        until: moment(50),
+        reason: "pause".to_owned(),
+    };
+    for (id, state) in [
+        ("running", None),
+        ("waiting", Some(waiting)),
+        ("done", Some(RunState::Succeeded)),
+    ] {
+        let claim = store
+            .claim_run(id, "one", moment(2), SECOND * 8)
+            .await
+            .unwrap();
+        let Claim::Held { lease, .. } = claim else {
+            panic!("{claim:?}");
+        };
+        if let Some(state) = state {
+            store.settle(&lease, &state, moment(3)).await.unwrap();
+        }
+    }
+    assert_eq!(store.due_runs(moment(9), 10).await.unwrap(), ["queued"]);
+    assert_eq!(
+        store.due_runs(moment(10), 10).await.unwrap(),
+        ["queued", "running"]
+    );
+    assert_eq!(
+        store.due_runs(moment(50), 10).await.unwrap(),
+        ["queued", "running", "waiting"]
+    );
+    assert_eq!(store.due_runs(moment(50), 1).await.unwrap(), ["queued"]);
+    assert_eq!(store.next_due().await.unwrap(), Some(moment(1)));
+    assert_eq!(store.unfinished().await.unwrap(), 3);
+    assert_eq!(
+        store
+            .claim_run("waiting", "one", moment(49), SECOND)
+            .await
+            .unwrap(),
+        Claim::Waiting { until: moment(50) }
+    );
+    let claim = store
+        .claim_run("waiting", "one", moment(50), SECOND)
+        .await
+        .unwrap();
+    assert!(matches!(claim, Claim::Held { .. }));
+}
+
+pub(crate) async fn only_a_failed_run_is_queued_again(store: &Store) {
+    store.create_run(&run("r", moment(1))).await.unwrap();
+    assert_eq!(store.requeue_run("r", moment(2)).await.unwrap(), None);
+    assert_eq!(store.requeue_run("s", moment(2)).await.unwrap(), None);
+    let claim = store
+        .claim_run("r", "one", moment(2), MINUTE)
+        .await
+        .unwrap();
+    let Claim::Held { lease, .. } = claim else {
+        panic!("{claim:?}");
+    };
+    store.append(&lease, &line("a")).await.unwrap();
+    let failed = RunState::Failed {
+        reason: "no".to_owned(),
+    };
+    store.settle(&lease, &failed, moment(3)).await.unwrap();
+    let queued = store.requeue_run("r", moment(4)).await.unwrap().unwrap();
+    assert_eq!(
+        (queued.state, queued.updated),
+        (RunState::Queued, moment(4))
+    );
+    let journal = store.journal("r").await.unwrap();
+    assert_eq!((journal.len(), &journal[0]), (2, &line("a")));
+    assert_eq!(
+        (&journal[1].event, journal[1].at),
+        (&Event::Reopened, moment(4))
+    );
+    let claim = store
+        .claim_run("r", "one", moment(5), MINUTE)
+        .await
+        .unwrap();
+    assert!(matches!(claim, Claim::Held { journal, .. } if journal.len() == 2));
+}
+
+pub(crate) async fn runs_are_listed_by_filter_and_page(store: &Store) {
+    for (number, (automation, playbook)) in
+        [("a", "p"), ("a", "q"), ("b", "p")].into_iter().enumerate()
+    {
+        let second = i64::try_from(number).unwrap();
+        let mut run = run(&format!("r{number}"), moment(second));
+        run.finding = finding(automation);
+        run.playbook = playbook.to_owned();
+        run.started_by = StartedBy::Automation {
+            name: automation.to_owned(),
+            version: "v".to_owned(),
+            explanation: Value::Null,
+        };
+        store.create_run(&run).await.unwrap();
+    }
+    store
+        .claim_run("r1", "one", moment(5), MINUTE)
+        .await
+        .unwrap();
+    let any = RunFilter::default;
+    let all = Page::default();
+    let text = |text: &str| Some(text.to_owned());
+    for (filter, page, expected) in [
+        (any(), all, &["r2", "r1", "r0"][..]),
+        (any(), Page { limit: 1, skip: 1 }, &["r1"]),
+        (
+            RunFilter {
+                automation: text("a"),
+                ..any()
+            },
+            all,
+            &["r1", "r0"],
+        ),
+        (
+            RunFilter {
+                finding: text("b"),
+                ..any()
+            },
+            all,
+            &["r2"],
+        ),
+        (
+            RunFilter {
+                playbook: text("p"),
+                stage: Some(RunStage::Queued),
+                ..any()
+            },
+            all,
+            &["r2", "r0"],
+        ),
+        (
+            RunFilter {
+                stage: Some(RunStage::Running),
+                ..any()
+            },
+            all,
+            &["r1"],
+        ),
+    ] {
+        let found = store.runs(&filter, page).await.unwrap();
+        let ids: Vec<_> = found.into_iter().map(|run| run.id).collect();
+        assert_eq!(ids, expected, "{filter:?}");
+    }
+}
+
+pub(crate) async fn what_is_old_and_over_expires(store: &Store) {
+    for (id, second) in [("old", 1), ("new", 100)] {
+        let mut record = record(id, moment(second));
+        record.pending = false;
+        store.put_finding(&record).await.unwrap();
+    }
+    store
+        .put_finding(&record("pending", moment(1)))
+        .await
+        .unwrap();
+    for (id, done) in [("old", Some(10)), ("new", Some(100)), ("queued", None)] {
+        store.create_run(&run(id, moment(1))).await.unwrap();
+        if let Some(second) = done {
+            let claim = store.claim_run(id, "one", moment(2), MINUTE).await.unwrap();
+            let Claim::Held { lease, .. } = claim else {
+                panic!("{claim:?}");
+            };
+            store.append(&lease, &line("a")).await.unwrap();
+            store
+                .settle(&lease, &RunState::Succeeded, moment(second))
+                .await
+                .unwrap();
+        }
+    }
+    let expired = store.expire(moment(50), 10).await.unwrap();
+    assert_eq!((expired.findings, expired.runs), (1, 1));
+    assert_eq!(store.finding("old").await.unwrap(), None);
+    assert!(store.finding("new").await.unwrap().is_some());
+    assert!(store.finding("pending").await.unwrap().is_some());
+    assert_eq!(store.run("old").await.unwrap(), None);
+    assert_eq!(store.journal("old").await.unwrap(), []);
+    assert_eq!(store.journal("new").await.unwrap().len(), 1);
+    assert!(store.run("queued").await.unwrap().is_some());
+    assert_eq!(
+        store.expire(moment(50), 10).await.unwrap(),
+        Expired::default()
+    );
+}

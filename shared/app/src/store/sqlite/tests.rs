@@ -1,0 +1,303 @@
+use super::*;
+use crate::conformance;
+use crate::queue::Queues;
+use crate::specimen::{moment, record};
+use crate::store::Store;
+use std::fs;
+use tempfile::TempDir;
+
+async fn fresh() -> (Store, TempDir) {
+    let folder = TempDir::new().unwrap();
+    let store = Store::open(&folder.path().join("quench.db")).await.unwrap();
+    (store, folder)
+}
+
+macro_rules! store_promises {
+    ($($kind:ident: $($promise:ident)*;)*) => {$($(
+        #[tokio::test]
+        async fn $promise() {
+            let (store, _folder) = fresh().await;
+            conformance::$kind::$promise(&store).await;
+        }
+    )*)*};
+}
+
+store_promises! {
+    definitions:
+        definitions_are_put_all_or_none
+        every_version_of_a_playbook_is_kept
+        a_playbook_in_use_is_not_deleted
+        an_automation_stays_disabled_until_its_text_changes;
+    findings:
+        a_finding_is_put_only_over_the_version_that_was_read
+        a_pending_mark_goes_only_with_its_own_transition
+        findings_are_listed_by_filter_and_page;
+    runs:
+        a_run_is_made_once
+        a_run_is_held_by_one_worker_at_a_time
+        a_late_worker_writes_nothing_more
+        runs_are_due_when_somebody_should_take_them_up
+        only_a_failed_run_is_queued_again
+        runs_are_listed_by_filter_and_page
+        what_is_old_and_over_expires;
+}
+
+macro_rules! queue_promises {
+    ($($promise:ident($($max_receives:literal)?))*) => {$(
+        #[tokio::test]
+        async fn $promise() {
+            let (store, _folder) = fresh().await;
+            let max_receives = [$($max_receives,)? 5][0];
+            let queues = Queues::beside(&store, max_receives);
+            conformance::queues::$promise(&queues $(, $max_receives)?).await;
+        }
+    )*};
+}
+
+queue_promises! {
+    a_message_comes_back_until_it_is_acknowledged()
+    a_delayed_message_waits()
+    a_message_in_vain_becomes_a_dead_letter(3)
+    a_key_keeps_twins_out()
+    a_dead_twin_keeps_out_only_those_who_ask(2)
+}
+
+async fn open_again(folder: &TempDir) -> Result<Store, StoreError> {
+    Store::open(&folder.path().join("quench.db")).await
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_after_opening_again() {
+    let (store, folder) = fresh().await;
+    store.put_finding(&record("f", moment(1))).await.unwrap();
+    drop(store);
+    let store = open_again(&folder).await.unwrap();
+    assert_eq!(
+        store.finding("f").await.unwrap().unwrap(),
+        record("f", moment(1))
+    );
+}
+
+#[tokio::test]
+async fn a_file_of_a_newer_version_is_left_alone() {
+    let (store, folder) = fresh().await;
+    drop(store);
+    let file = folder.path().join("quench.db");
+    let connection = Connection::open(&file).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    let told = open_again(&folder).await.unwrap_err();
+    assert!(!told.is_transient());
+    let told = told.to_string();
+    assert!(
+        told.contains("is of version 99") && told.contains(&file.display().to_string()),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn the_file_of_another_program_is_left_alone() {
+    let folder = TempDir::new().unwrap();
+    let connection = Connection::open(folder.path().join("quench.db")).unwrap();
+    connection.execute_batch("CREATE TABLE theirs (x)").unwrap();
+    let told = open_again(&folder).await.unwrap_err().to_string();
+    assert!(told.contains("belongs to another program"), "{told}");
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(tables, 1);
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_told_with_its_path() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("quench.db");
+    fs::write(
+        &file,
+        "this is not a database, but it is long enough to be taken for one".repeat(99),
+    )
+    .unwrap();
+    let told = open_again(&folder).await.unwrap_err();
+    assert!(!told.is_transient());
+    assert!(
+        told.to_string().contains("is damaged or is no database"),
+        "{told}"
+    );
+    assert!(told.to_string().contains("quench.db"), "{told}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_files_are_for_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let (store, folder) = fresh().await;
+    store.put_finding(&record("f", moment(1))).await.unwrap();
+    for file in fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap();
+        let mode = file.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{:?}", file.path());
+    }
+}
+
+#[tokio::test]
+async fn a_missing_folder_is_told() {
+    let told = Store::open(Path::new("/nowhere/at/all/quench.db"))
+        .await
+        .unwrap_err();
+    assert!(
+        told.to_string()
+            .contains("`/nowhere/at/all/quench.db` cannot be opened"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn a_full_disk_is_transient_and_harms_nothing() {
+    let (store, _folder) = fresh().await;
+    store
+        .put_finding(&record("before", moment(1)))
+        .await
+        .unwrap();
+    let Store::Sqlite(file) = &store;
+    let pages = |pages: i64| async move {
+        file.write(move |connection| {
+            Ok(
+                connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| {
+                    row.get::<_, i64>(0)
+                })?,
+            )
+        })
+        .await
+        .unwrap()
+    };
+    pages(1).await;
+    let mut large = record("large", moment(1));
+    large.finding.raw = "x".repeat(1 << 20).into();
+    let told = store.put_finding(&large).await.unwrap_err();
+    assert!(told.is_transient(), "{told:?}");
+    assert!(told.to_string().contains("is full"), "{told}");
+    pages(1_000_000).await;
+    assert!(store.put_finding(&large).await.unwrap());
+    assert!(store.finding("before").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_torn_end_of_the_log_costs_only_the_write_it_belongs_to() {
+    let (store, folder) = fresh().await;
+    for number in 0..20 {
+        store
+            .put_finding(&record(&format!("f{number}"), moment(number)))
+            .await
+            .unwrap();
+    }
+    // What a loss of power leaves: the file and its log as they are, the last page of the log half written.
+    let copy = TempDir::new().unwrap();
+    fs::copy(
+        folder.path().join("quench.db"),
+        copy.path().join("quench.db"),
+    )
+    .unwrap();
+    let log = fs::read(folder.path().join("quench.db-wal")).unwrap();
+    fs::write(copy.path().join("quench.db-wal"), &log[..log.len() - 100]).unwrap();
+    let store = open_again(&copy).await.unwrap();
+    let found = store
+        .findings(&Default::default(), Default::default())
+        .await
+        .unwrap();
+    assert_eq!(found.len(), 19);
+    assert!(store.put_finding(&record("f19", moment(19))).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_fails_takes_no_neighbour_along() {
+    let (store, _folder) = fresh().await;
+    let Store::Sqlite(file) = &store;
+    let mut writes = Vec::new();
+    for number in 0..200_i64 {
+        let (store, file) = (store.clone(), file.clone());
+        writes.push(tokio::spawn(async move {
+            match number % 4 {
+                0 => file
+                    .write(move |connection| {
+                        connection.execute("DELETE FROM findings", [])?;
+                        Err::<(), _>(Fault::Store(StoreError::Missing {
+                            what: "x",
+                            name: String::new(),
+                        }))
+                    })
+                    .await
+                    .is_err(),
+                _ => store
+                    .put_finding(&record(&format!("f{number}"), moment(number)))
+                    .await
+                    .unwrap(),
+            }
+        }));
+    }
+    for write in writes {
+        assert!(write.await.unwrap());
+    }
+    let page = crate::store::Page {
+        limit: 999,
+        skip: 0,
+    };
+    assert_eq!(
+        store
+            .findings(&Default::default(), page)
+            .await
+            .unwrap()
+            .len(),
+        150
+    );
+}
+
+#[tokio::test]
+async fn a_write_that_panics_leaves_a_store_that_works() {
+    let (store, _folder) = fresh().await;
+    let Store::Sqlite(file) = &store;
+    let panicked: Result<(), _> = file
+        .write(|connection| {
+            connection.execute("UPDATE facts SET value = 7", [])?;
+            panic!("on purpose")
+        })
+        .await;
+    assert!(panicked.unwrap_err().is_transient());
+    assert_eq!(store.revision().await.unwrap(), 0);
+    assert!(store.put_finding(&record("f", moment(1))).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn several_processes_share_one_file() {
+    let (first, folder) = fresh().await;
+    let second = open_again(&folder).await.unwrap();
+    let mut tasks = Vec::new();
+    for number in 0..100_i64 {
+        for store in [first.clone(), second.clone()] {
+            tasks.push(tokio::spawn(async move {
+                store
+                    .put_finding(&record(&format!("f{number}"), moment(number)))
+                    .await
+                    .unwrap()
+            }));
+        }
+    }
+    let mut won = 0;
+    for task in tasks {
+        won += usize::from(task.await.unwrap());
+    }
+    assert_eq!(won, 100);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn several_processes_make_one_store() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("quench.db");
+    let opening: Vec<_> = (0..8)
+        .map(|_| {
+            let path = path.clone();
+            tokio::spawn(async move { Store::open(&path).await })
+        })
+        .collect();
+    for opened in opening {
+        assert_eq!(opened.await.unwrap().unwrap().revision().await.unwrap(), 0);
+    }
+}
