@@ -1,1 +1,16 @@
-fn main() {}
+//! Works on the runs whose ids a queue delivers.
+
+use lambda_runtime::{LambdaEvent, run_concurrent, service_fn, tracing};
+use quench_app::{App, Config};
+use quench_runner_function::handle;
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    tracing::init_default_subscriber();
+    let app = App::open(Config::from_env()?).await?;
+    run_concurrent(service_fn(move |event: LambdaEvent<_>| {
+        let app = app.clone();
+        async move { handle(&app, event.payload).await }
+    }))
+    .await
+}

@@ -1,0 +1,6 @@
+//! Takes in security alerts that a queue delivers.
+#![warn(missing_docs)]
+
+mod handler;
+
+pub use handler::{HandlerError, handle};

@@ -1,0 +1,6 @@
+//! Takes in compliance changes that a queue delivers.
+#![warn(missing_docs)]
+
+mod handler;
+
+pub use handler::{HandlerError, handle};

@@ -1,0 +1,6 @@
+//! Works on the runs whose ids a queue delivers.
+#![warn(missing_docs)]
+
+mod handler;
+
+pub use handler::{HandlerError, handle};
