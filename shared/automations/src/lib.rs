@@ -1,10 +1,12 @@
 //! Automations, playbooks and connections: YAML in, checked model out.
 #![warn(missing_docs)]
 
+mod address;
 mod automation;
 mod bind;
 mod connection;
 mod diagnostics;
+mod duration;
 mod fires;
 mod gallery;
 mod load;
@@ -19,9 +21,10 @@ mod version;
 mod yaml;
 
 pub use automation::{Automation, AutomationTest, Mode, PlaybookCall};
-pub use bind::{ParameterFault, parse_duration};
+pub use bind::ParameterFault;
 pub use connection::{Auth, Connection, ConnectionKind};
 pub use diagnostics::{Diagnostic, Diagnostics, Gravity, Related};
+pub use duration::parse_duration;
 pub use fires::fires;
 pub use gallery::{Template, gallery};
 pub use load::{Definitions, Library, Loaded, SourceFile, load};

@@ -1,9 +1,14 @@
+mod attempts;
 mod automation;
 mod conditions;
 mod connection;
 mod contradiction;
+mod cycles;
 mod effects;
 mod fields;
+mod flow;
+mod in_force;
+mod names;
 mod organization;
 mod playbook;
 mod reader;

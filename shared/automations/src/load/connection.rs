@@ -1,5 +1,6 @@
 use super::reader::{Fields, Reader};
-use crate::bind::{check_url, listed};
+use crate::address::check_url;
+use crate::bind::listed;
 use crate::yaml::{Content, Node};
 use crate::{Auth, Connection, ConnectionKind};
 

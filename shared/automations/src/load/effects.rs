@@ -3,7 +3,8 @@
 use super::connection::is_header_name;
 use super::reader::{Fields, Reader};
 use super::references::{ConnectionUse, Service};
-use crate::bind::{Reading, check_url, fit, holds_template, listed};
+use crate::address::check_url;
+use crate::bind::{Reading, fit, holds_template, listed};
 use crate::nearest::nearest;
 use crate::playbook::{Parameter, ParameterType};
 use crate::templates::Names;

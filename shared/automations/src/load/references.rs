@@ -6,14 +6,12 @@ use super::playbook::note_unfit;
 use super::reader::Reader;
 use super::{Library, Read};
 use crate::bind::{Reading, fit, holds_template, listed};
-use crate::diagnostics::{Diagnostic, MOST_FAULTS};
+use crate::diagnostics::Diagnostic;
 use crate::nearest::nearest;
 use crate::yaml::{Key, Node, Source};
-use crate::{
-    Automation, Connection, ConnectionKind, ParameterType, Playbook, PlaybookCall, Step, StepKind,
-};
+use crate::{Automation, Connection, ConnectionKind, ParameterType, Playbook, Step, StepKind};
 use quench_findings::Kind;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// References found while reading.
@@ -125,7 +123,7 @@ impl References<'_> {
     }
 
     /// The playbook of a name: from the files, else from what is known. `Some(None)` is one too broken to be checked.
-    fn playbook(&self, name: &str) -> Option<Option<&Playbook>> {
+    pub(super) fn playbook(&self, name: &str) -> Option<Option<&Playbook>> {
         match self.playbooks.iter().find(|read| read.name == name) {
             Some(read) => Some(read.definition.as_ref()),
             None => self.known.playbooks.get(name).map(Some),
@@ -369,123 +367,6 @@ impl References<'_> {
             );
         }
     }
-
-    /// Finds playbooks that call themselves, directly or through others.
-    fn cycles(&self, calls: &[Call], faults: &mut Vec<Diagnostic>, uses: &mut Uses) {
-        let mut edges: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for (name, playbook) in &self.known.playbooks {
-            if !self.playbooks.iter().any(|read| read.name == *name) {
-                called(&playbook.steps, edges.entry(name).or_default());
-            }
-        }
-        for call in calls {
-            if let Caller::Playbook { name, .. } = &call.caller {
-                edges.entry(name).or_default().insert(&call.playbook);
-            }
-        }
-        let mut told: BTreeSet<Vec<&str>> = BTreeSet::new();
-        for call in calls {
-            let Caller::Playbook { name, .. } = &call.caller else {
-                continue;
-            };
-            let Some(mut way) = path(&edges, &call.playbook, name) else {
-                continue;
-            };
-            // Each cycle is told once, at the first call of it.
-            let mut members = way.clone();
-            members.sort_unstable();
-            members.dedup();
-            if !told.insert(members) {
-                continue;
-            }
-            way.insert(0, name);
-            let mut reader = Reader {
-                source: &call.source,
-                faults,
-                uses,
-            };
-            reader.fault_with_help(
-                &call.span,
-                format!("playbook `{name}` calls itself"),
-                format!(
-                    "the way is {}; take one of the calls out",
-                    way.iter()
-                        .map(|name| format!("`{name}`"))
-                        .collect::<Vec<_>>()
-                        .join(" → ")
-                ),
-            );
-        }
-    }
-
-    /// Checks that playbooks which are replaced still suit the automations and playbooks that are in force already.
-    fn known_callers(&self, faults: &mut Vec<Diagnostic>) {
-        let automations = self
-            .known
-            .automations
-            .values()
-            .filter(|known| !self.automations.iter().any(|read| read.name == known.name))
-            .flat_map(|known| {
-                known.run.iter().map(|call| {
-                    (
-                        format!("automation `{}`", known.name),
-                        vec![known.trigger],
-                        call.clone(),
-                    )
-                })
-            });
-        let playbooks = self
-            .known
-            .playbooks
-            .values()
-            .filter(|known| !self.playbooks.iter().any(|read| read.name == known.name))
-            .flat_map(|known| {
-                let mut found = Vec::new();
-                nested_calls(&known.steps, &mut found);
-                found.into_iter().map(|call| {
-                    (
-                        format!("playbook `{}`", known.name),
-                        known.triggers.clone(),
-                        call,
-                    )
-                })
-            });
-        for (caller, triggers, call) in automations.chain(playbooks) {
-            let Some(read) = self
-                .playbooks
-                .iter()
-                .find(|read| read.name == call.playbook)
-            else {
-                continue;
-            };
-            let Some(playbook) = &read.definition else {
-                continue;
-            };
-            let mut reasons = Vec::new();
-            if let Some(kind) = triggers
-                .iter()
-                .find(|kind| !playbook.triggers.contains(kind))
-            {
-                reasons.push(format!("it is about {}", plural(*kind)));
-            }
-            if let Err(unfit) = playbook.bind(&call.with) {
-                reasons.extend(unfit.iter().map(ToString::to_string));
-            }
-            if !reasons.is_empty() && faults.len() <= MOST_FAULTS {
-                faults.push(
-                    read.source
-                        .error(
-                            read.span.clone(),
-                            format!(
-                                "{caller}, which is in force, no longer fits this playbook: {}",
-                                reasons.join("; ")
-                            ),
-                        )
-                        .with_help("change both together, or give the playbook another name"),
-                );
-            }
-        }
-    }
 }
 
 fn word(kind: Kind) -> &'static str {
@@ -493,63 +374,4 @@ fn word(kind: Kind) -> &'static str {
         .iter()
         .find(|(_, known)| *known == kind)
         .map_or("alert", |(word, _)| word)
-}
-
-fn called<'a>(steps: &'a [Step], found: &mut BTreeSet<&'a str>) {
-    for step in steps {
-        match &step.kind {
-            StepKind::Playbook(step) => {
-                found.insert(&step.playbook);
-            }
-            StepKind::If(step) => {
-                called(&step.then, found);
-                called(&step.otherwise, found);
-            }
-            StepKind::ForEach(step) => called(&step.steps, found),
-            _ => {}
-        }
-    }
-}
-
-fn nested_calls(steps: &[Step], found: &mut Vec<PlaybookCall>) {
-    for step in steps {
-        match &step.kind {
-            StepKind::Playbook(step) => {
-                found.push(PlaybookCall {
-                    playbook: step.playbook.clone(),
-                    with: step.with.clone(),
-                });
-            }
-            StepKind::If(step) => {
-                nested_calls(&step.then, found);
-                nested_calls(&step.otherwise, found);
-            }
-            StepKind::ForEach(step) => nested_calls(&step.steps, found),
-            _ => {}
-        }
-    }
-}
-
-/// A shortest way from one playbook to another along calls, both ends included.
-fn path<'a>(
-    edges: &BTreeMap<&'a str, BTreeSet<&'a str>>,
-    from: &'a str,
-    to: &str,
-) -> Option<Vec<&'a str>> {
-    let mut ways = std::collections::VecDeque::from([vec![from]]);
-    let mut seen = BTreeSet::from([from]);
-    while let Some(way) = ways.pop_front() {
-        let last = *way.last()?;
-        if last == to {
-            return Some(way);
-        }
-        for next in edges.get(last).into_iter().flatten() {
-            if seen.insert(next) {
-                let mut longer = way.clone();
-                longer.push(next);
-                ways.push_back(longer);
-            }
-        }
-    }
-    None
 }
