@@ -34,9 +34,6 @@ pub struct Diagnostic {
     span: Range<usize>,
     #[serde(skip)]
     text: Arc<str>,
-    /// Line number of the first line of `text`.
-    #[serde(skip)]
-    first_line: usize,
 }
 
 /// A second place that a fault has to do with.
@@ -87,31 +84,11 @@ impl Diagnostic {
             label: None,
             span,
             text: Arc::clone(text),
-            first_line: 1,
         }
     }
 
     pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(plain(&help.into()));
-        self
-    }
-
-    /// Blots out the place itself, for it may hold a secret.
-    pub(crate) fn masked(mut self) -> Self {
-        let line_start = self.text[..self.span.start]
-            .rfind('\n')
-            .map_or(0, |at| at + 1);
-        let line_end = self.text[self.span.end..]
-            .find('\n')
-            .map_or(self.text.len(), |at| self.span.end + at);
-        let mut masked = String::with_capacity(line_end - line_start);
-        masked.push_str(&self.text[line_start..self.span.start]);
-        masked.extend(self.text[self.span.clone()].chars().map(|_| '*'));
-        let end = masked.len();
-        masked.push_str(&self.text[self.span.end..line_end]);
-        self.first_line = self.line;
-        self.span = self.span.start - line_start..end;
-        self.text = masked.into();
         self
     }
 
@@ -184,7 +161,7 @@ impl Diagnostic {
             start.unwrap_or(self.span.start)..end.unwrap_or(self.span.end),
         );
         let mut snippet = Snippet::source(&self.text[window.clone()])
-            .line_start(position(&self.text, window.start).0 + self.first_line - 1)
+            .line_start(position(&self.text, window.start).0)
             .path(self.path.as_str())
             .annotation(
                 AnnotationKind::Primary

@@ -149,6 +149,9 @@ impl Reading {
         };
         let (name, span) = name_of(&root, kind);
         let before = reader.errors();
+        let blotted = (kind == "connection").then(|| connection::without_secrets(source, &root));
+        let source = blotted.as_ref().unwrap_or(source);
+        reader.source = source;
         macro_rules! read {
             ($list:ident, $read:expr) => {{
                 let definition = $read(&mut reader, &root);

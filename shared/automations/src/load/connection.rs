@@ -1,8 +1,9 @@
 use super::reader::{Fields, Reader};
 use crate::address::check_url;
 use crate::bind::listed;
-use crate::yaml::{Content, Node};
+use crate::yaml::{Content, Node, Source};
 use crate::{Auth, Connection, ConnectionKind};
+use std::sync::Arc;
 
 const KINDS: [&str; 5] = ["slack_hook", "slack_bot", "teams", "webhook", "http"];
 
@@ -44,6 +45,64 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Connection> {
         description,
         kind: kind?,
     })
+}
+
+/// Keys below which nothing secret stands.
+const PLAIN: [&str; 7] = [
+    "connection",
+    "description",
+    "username",
+    "header",
+    "client_id",
+    "token_url",
+    "scopes",
+];
+
+/// The file with everything blotted out that could be a secret written by mistake, to draw faults on.
+pub(super) fn without_secrets(source: &Source, root: &Node) -> Source {
+    let mut text = source.text.as_ref().to_owned();
+    blot(root, false, &mut text);
+    Source {
+        path: Arc::clone(&source.path),
+        text: text.into(),
+    }
+}
+
+fn blot(node: &Node, public_url: bool, text: &mut String) {
+    match &node.content {
+        Content::Mapping(entries) => {
+            for (key, value) in entries {
+                let key = key.text.as_str();
+                let leads = public_url || matches!(key, "http" | "webhook" | "slack_bot");
+                let word = key == "auth"
+                    && value
+                        .text()
+                        .is_some_and(|word| word == "none" || AUTHS.contains(&word));
+                let url = key == "url"
+                    && public_url
+                    && value.text().is_some_and(|url| !url.contains('@'));
+                if !PLAIN.contains(&key) && !word && !url {
+                    blot(value, leads, text);
+                }
+            }
+        }
+        Content::List(items) => items.iter().for_each(|item| blot(item, public_url, text)),
+        Content::Text(secret, _) if secret.starts_with("secret://") => {}
+        Content::Text(..) | Content::Number(_) => {
+            let stars: String = text[node.span.clone()]
+                .chars()
+                .map(|c| {
+                    if c.is_whitespace() {
+                        c.to_string()
+                    } else {
+                        "*".repeat(c.len_utf8())
+                    }
+                })
+                .collect();
+            text.replace_range(node.span.clone(), &stars);
+        }
+        Content::Null | Content::Bool(_) | Content::Broken => {}
+    }
 }
 
 fn fields_start(fields: &Fields<'_>, root: &Node) -> std::ops::Range<usize> {
@@ -229,8 +288,7 @@ fn secret(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<String> {
         let fault = reader
             .source
             .error(node.span.clone(), format!("{what} is a secret and must not stand in a file"))
-            .with_help("keep it outside and refer to it: `secret://env/NAME` or `secret://file/ABSOLUTE_PATH`")
-            .masked();
+            .with_help("keep it outside and refer to it: `secret://env/NAME` or `secret://file/ABSOLUTE_PATH`");
         reader.note(fault);
     } else {
         reader.misfit(
@@ -288,8 +346,7 @@ fn address(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<String> {
                     node.span.clone(),
                     format!("{what} must not hold a user and password"),
                 )
-                .with_help("use `auth`, with the password as a reference to a secret")
-                .masked();
+                .with_help("use `auth`, with the password as a reference to a secret");
         }
         reader.note(fault);
         return None;

@@ -103,6 +103,16 @@ impl<'s> Reader<'s> {
             Content::Null => "nothing".to_owned(),
             Content::Bool(_) => format!("`{}`", self.source.slice(&node.span)),
             Content::Number(_) => format!("the number `{}`", self.source.slice(&node.span)),
+            // Blotted out, for it may be a secret.
+            Content::Text(..)
+                if self
+                    .source
+                    .slice(&node.span)
+                    .bytes()
+                    .all(|byte| byte == b'*') =>
+            {
+                "text".to_owned()
+            }
             Content::Text(text, _) if short(text) => format!("the text `{text}`"),
             Content::Text(..) => "text".to_owned(),
             Content::List(_) => "a list".to_owned(),
