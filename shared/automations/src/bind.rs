@@ -24,12 +24,14 @@ pub(crate) enum Reading {
     Strict,
     /// Text from a command line or a template: `5` is a number, `a, b` a list.
     Lenient,
+    /// Likewise, and nothing is a template any more, whatever it looks like.
+    Rendered,
 }
 
 impl Playbook {
     /// Checks values against the parameters and fills in defaults.
     ///
-    /// Text that still holds a template fits any type; bind once more after rendering. Text is read as the
+    /// Text that still holds a template fits any type; [`Playbook::bind_rendered`] checks what it renders to. Text is read as the
     /// parameter's type (`"5"` as 5, `"a@example.com, b@example.com"` as two addresses), and what leaves here has one
     /// shape for each type: `emails` and `strings` are lists, severities are lower case.
     ///
@@ -38,6 +40,26 @@ impl Playbook {
     pub fn bind(
         &self,
         with: &Map<String, Value>,
+    ) -> Result<Map<String, Value>, Vec<ParameterFault>> {
+        self.bind_as(with, Reading::Lenient)
+    }
+
+    /// Checks values as [`Playbook::bind`] does, but after templates were rendered: braces in them are the findings' own
+    /// and excuse nothing.
+    ///
+    /// # Errors
+    /// As [`Playbook::bind`].
+    pub fn bind_rendered(
+        &self,
+        values: &Map<String, Value>,
+    ) -> Result<Map<String, Value>, Vec<ParameterFault>> {
+        self.bind_as(values, Reading::Rendered)
+    }
+
+    fn bind_as(
+        &self,
+        with: &Map<String, Value>,
+        reading: Reading,
     ) -> Result<Map<String, Value>, Vec<ParameterFault>> {
         let mut bound = Map::new();
         let mut faults = Vec::new();
@@ -49,7 +71,7 @@ impl Playbook {
         for (name, parameter) in &self.parameters {
             let given = with.get(name).filter(|value| !value.is_null());
             match (given, &parameter.default) {
-                (Some(value), _) => match fit(parameter, value, Reading::Lenient) {
+                (Some(value), _) => match fit(parameter, value, reading) {
                     Ok(value) => {
                         bound.insert(name.clone(), value);
                     }
@@ -123,7 +145,7 @@ type Unfit = (String, Option<String>);
 
 /// Reads a value as a parameter's type.
 pub(crate) fn fit(parameter: &Parameter, value: &Value, reading: Reading) -> Result<Value, Unfit> {
-    if any_template(value) {
+    if reading != Reading::Rendered && any_template(value) {
         return Ok(value.clone());
     }
     let fitted = fit_type(parameter.parameter_type, value, reading)?;
@@ -149,7 +171,7 @@ pub(crate) fn fit(parameter: &Parameter, value: &Value, reading: Reading) -> Res
 }
 
 fn fit_type(expected: ParameterType, value: &Value, reading: Reading) -> Result<Value, Unfit> {
-    let lenient = reading == Reading::Lenient;
+    let lenient = reading != Reading::Strict;
     let wrong = |help: Option<String>| {
         let help = help.unwrap_or_else(|| expected.example());
         Err((
@@ -484,6 +506,15 @@ mod tests {
                 "parameter `unit`: `teem` is not allowed; did you mean `team`?",
             ]
         );
+    }
+
+    #[test]
+    fn braces_in_rendered_values_excuse_nothing() {
+        let playbook = playbook(json!({ "to": { "type": "emails", "required": true } }));
+        let values = json!({ "to": "{{ a title may say so }}" });
+        let values = values.as_object().unwrap();
+        assert!(playbook.bind(values).is_ok());
+        assert!(playbook.bind_rendered(values).is_err());
     }
 
     #[test]
