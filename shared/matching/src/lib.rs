@@ -60,6 +60,7 @@ mod rule;
 mod scratch;
 mod severity;
 mod test;
+pub mod workload;
 
 pub use condition::{Condition, Operator, ValueType};
 pub use document::NotJson;

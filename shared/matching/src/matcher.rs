@@ -188,6 +188,7 @@ impl Matcher {
             document,
             exact,
             seen: &scratch.seen,
+            batch: &mut scratch.batch,
             done: &mut scratch.done,
             generation: scratch.generation,
             memo: &mut scratch.memo,

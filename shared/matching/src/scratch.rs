@@ -1,7 +1,7 @@
 use crate::document::Visits;
 use crate::document::blocks::Block;
 use crate::document::seen::Seen;
-use crate::index::search::Memo;
+use crate::index::search::{Batch, Memo};
 
 /// Room to work in, kept from one document to the next so that matching need not allocate.
 ///
@@ -25,6 +25,7 @@ pub struct Scratch {
     pub(crate) name: String,
     pub(crate) unescaped: String,
     pub(crate) buffer: String,
+    pub(crate) batch: Batch,
     pub(crate) done: Vec<u32>,
     pub(crate) generation: u32,
     pub(crate) memo: Memo,

@@ -1,3 +1,5 @@
+use std::cell::Cell;
+
 use crate::fold::fold_into;
 use crate::index::hash;
 use crate::number::Number;
@@ -23,7 +25,7 @@ pub(crate) struct Seen {
     texts: String,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct SeenValue {
     pub(crate) slot: u32,
     /// One above the position of the value before it in the slot; zero if there is none.
@@ -33,6 +35,8 @@ pub(crate) struct SeenValue {
     folded: Span,
     /// Of the folded text.
     pub(crate) hash: u64,
+    /// A condition that asks for this very text, once one was found to.
+    pub(crate) equals: Cell<u32>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +56,14 @@ enum Span {
     Nowhere,
     Document(u32, u32),
     Texts(u32, u32),
+}
+
+impl SeenValue {
+    /// Whether the value can be compared as text.
+    #[inline]
+    pub(crate) fn has_text(&self) -> bool {
+        !matches!(self.text, Span::Nowhere)
+    }
 }
 
 impl Seen {
@@ -214,6 +226,7 @@ impl Seen {
             text,
             folded,
             hash,
+            equals: Cell::new(u32::MAX),
         });
         *head = self.values.len() as u32;
     }

@@ -4,9 +4,11 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::{EQUALS, Index, NOWHERE, Screen, gram, hash, key, look};
+use super::{EQUALS, Index, NOWHERE, gram, hash, key, look};
 use crate::conditions::{Asked, Code, Conditions};
 use crate::document::seen::{Seen, SeenValue};
+use crate::network::Network;
+use crate::number::Number;
 use crate::test::{Found, Reading, Test, TextOperator};
 
 /// What costly conditions were found to be in one document.
@@ -35,7 +37,47 @@ impl Hasher for Spread {
     }
 }
 
+/// What the values of a document are looked up by, and what was found; room that is used again.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    probes: Vec<Probe>,
+    /// A link, and the probe that found it.
+    hits: Vec<(u32, u32)>,
+    due: Vec<Due>,
+}
+
+/// One look into the table.
+#[derive(Debug, Clone, Copy)]
+struct Probe {
+    hash: u64,
+    /// Position of the value among all that were seen.
+    value: u32,
+    /// Where in the text the gram lies; or one of the two below.
+    at: u32,
+}
+
+/// The value itself was looked up.
+const VALUE: u32 = u32::MAX;
+
+/// That there is a value was looked up.
+const PRESENCE: u32 = u32::MAX - 1;
+
+/// Probes that are made before it is time to follow them up.
+const BATCH: usize = 1024;
+
+/// A pivot that was found.
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    pivot: u32,
+    value: u32,
+    at: u32,
+    needle_at: u32,
+}
+
 /// Finds the rules that the values of one document match.
+///
+/// The table, the links, the pivots and the sets of many rules are too large for the nearer caches. So each of them is
+/// visited for many values at a time: then the processor waits for several of them at once.
 pub(crate) struct Search<'a> {
     pub(crate) index: &'a Index,
     pub(crate) conditions: &'a Conditions,
@@ -44,6 +86,7 @@ pub(crate) struct Search<'a> {
     /// whatever holds of it is asked of this once more.
     pub(crate) exact: Option<&'a Value>,
     pub(crate) seen: &'a Seen,
+    pub(crate) batch: &'a mut Batch,
     /// For each pivot the last document in which it was done with.
     pub(crate) done: &'a mut [u32],
     pub(crate) generation: u32,
@@ -52,99 +95,75 @@ pub(crate) struct Search<'a> {
     pub(crate) matched: &'a mut Vec<usize>,
 }
 
-/// How a pivot that was looked up is confirmed.
-#[derive(Clone, Copy)]
-enum Confirm<'a> {
-    /// By the value for which it was looked up.
-    Value(Found<'a>),
-    /// By this folded text having the needle with its gram here.
-    Gram(&'a str, usize),
-    /// By any value of the slot.
-    Any,
-}
-
 impl<'a> Search<'a> {
     pub(crate) fn run(&mut self) {
         let seen = self.seen;
-        self.sets(0, self.index.always as usize);
-        for value in &seen.values {
+        self.sets(0, self.index.always as usize, None);
+        for (position, value) in (0..).zip(&seen.values) {
             let looks = self.index.slots[value.slot as usize].looks;
             if looks != 0 {
-                self.value(value, looks);
+                self.value(position, value, looks);
             }
         }
+        self.follow_up();
     }
 
     #[inline]
-    fn value(&mut self, value: &SeenValue, looks: u16) {
+    fn value(&mut self, position: u32, value: &SeenValue, looks: u16) {
         let slot = value.slot;
         if looks & look::PRESENT != 0 {
-            self.probe(slot, 0, key::PRESENT, Confirm::Any);
+            self.probe(slot, 0, key::PRESENT, position, PRESENCE);
         }
-        let Some(found) = self.seen.found(value, self.document) else {
-            return;
-        };
-        if looks & look::TEXT != 0 && found.text.is_some() {
-            self.probe(slot, value.hash, key::TEXT, Confirm::Value(found));
+        if looks & look::TEXT != 0 && value.has_text() {
+            self.probe(slot, value.hash, key::TEXT, position, VALUE);
         }
-        if looks & !(look::TEXT | look::PRESENT) != 0 {
-            self.further(slot, found, looks);
+        if looks & !(look::TEXT | look::PRESENT) != 0
+            && let Some(found) = self.seen.found(value, self.document)
+        {
+            self.further(position, slot, found, looks);
         }
     }
 
     /// All that is looked up less often than whole texts.
-    fn further(&mut self, slot: u32, found: Found<'a>, looks: u16) {
+    fn further(&mut self, value: u32, slot: u32, found: Found<'a>, looks: u16) {
         if looks & (look::NUMBER | look::THRESHOLDS) != 0
             && let Some(number) = found.number(Reading::Any)
         {
             if looks & look::NUMBER != 0 {
-                self.probe(
-                    slot,
-                    key::of_number(number),
-                    key::NUMBER,
-                    Confirm::Value(found),
-                );
+                self.probe(slot, key::of_number(number), key::NUMBER, value, VALUE);
             }
             if looks & look::THRESHOLDS != 0 {
-                self.thresholds(slot, found);
+                self.thresholds(value, slot, number);
             }
         }
         if looks & look::BOOLEAN != 0
             && let Some(boolean) = found.boolean()
         {
-            self.probe(
-                slot,
-                u64::from(boolean),
-                key::BOOLEAN,
-                Confirm::Value(found),
-            );
+            self.probe(slot, u64::from(boolean), key::BOOLEAN, value, VALUE);
         }
         if looks & look::NULL != 0 {
-            self.probe(slot, 0, key::NULL, Confirm::Value(found));
+            self.probe(slot, 0, key::NULL, value, VALUE);
         }
         if looks & look::RANK != 0
             && let Some(rank) = found.severity()
         {
             for least in 0..=rank {
-                self.probe(slot, u64::from(least), key::RANK, Confirm::Value(found));
+                self.probe(slot, u64::from(least), key::RANK, value, VALUE);
             }
         }
         if looks & look::NETWORKS != 0
             && let Some(address) = found.address()
         {
-            self.networks(slot, found, address);
+            self.networks(value, slot, address);
         }
         if looks & (look::PREFIXES | look::SUFFIXES | look::GRAMS) != 0
             && let Some(text) = found.folded
         {
-            self.parts(slot, found, text);
+            self.parts(value, slot, text.as_bytes());
         }
     }
 
-    fn thresholds(&mut self, slot: u32, found: Found<'a>) {
-        let Some(number) = found.number(Reading::Any) else {
-            return;
-        };
+    fn thresholds(&mut self, value: u32, slot: u32, number: Number) {
         let index = self.index;
         let Some(details) = &index.slots[slot as usize].details else {
             return;
@@ -157,106 +176,143 @@ impl<'a> Search<'a> {
             .falling
             .iter()
             .take_while(|(bound, _)| bound.compare(number).is_ge());
-        for (_, pivot) in below.chain(above) {
-            self.pivot(*pivot, slot, NOWHERE, Confirm::Value(found));
-        }
+        let due = below.chain(above).map(|(_, pivot)| Due {
+            pivot: *pivot,
+            value,
+            at: VALUE,
+            needle_at: NOWHERE,
+        });
+        self.batch.due.extend(due);
     }
 
-    fn networks(&mut self, slot: u32, found: Found<'a>, address: IpAddr) {
+    fn networks(&mut self, value: u32, slot: u32, address: IpAddr) {
         let index = self.index;
         if let Some(details) = &index.slots[slot as usize].details {
             for (v6, prefix) in &details.networks {
-                if let Some(hash) =
-                    crate::network::Network::block_hash_around(address, *v6, *prefix)
-                {
-                    self.probe(slot, hash, key::NETWORK, Confirm::Value(found));
+                if let Some(hash) = Network::block_hash_around(address, *v6, *prefix) {
+                    self.probe(slot, hash, key::NETWORK, value, VALUE);
                 }
             }
         }
     }
 
     /// Looks up the beginnings, the ends and the grams of a text.
-    fn parts(&mut self, slot: u32, found: Found<'a>, text: &'a str) {
+    fn parts(&mut self, value: u32, slot: u32, text: &[u8]) {
         let index = self.index;
         let Some(details) = &index.slots[slot as usize].details else {
             return;
         };
-        let bytes = text.as_bytes();
         for length in &details.prefixes {
-            let Some(prefix) = bytes.get(..*length as usize) else {
+            let Some(prefix) = text.get(..*length as usize) else {
                 break;
             };
-            self.probe(slot, hash::text(prefix), key::PREFIX, Confirm::Value(found));
+            self.probe(slot, hash::text(prefix), key::PREFIX, value, VALUE);
         }
         for length in &details.suffixes {
-            let Some(start) = bytes.len().checked_sub(*length as usize) else {
+            let Some(start) = text.len().checked_sub(*length as usize) else {
                 break;
             };
-            self.probe(
-                slot,
-                hash::text(&bytes[start..]),
-                key::SUFFIX,
-                Confirm::Value(found),
-            );
+            self.probe(slot, hash::text(&text[start..]), key::SUFFIX, value, VALUE);
         }
         for screen in &details.screens {
-            self.grams(slot, text, screen);
-        }
-    }
-
-    fn grams(&mut self, slot: u32, text: &'a str, screen: &Screen) {
-        let purpose = key::gram(screen.length);
-        for (at, bytes) in text
-            .as_bytes()
-            .windows(usize::from(screen.length))
-            .enumerate()
-        {
-            let gram = gram(bytes);
-            if screen.passes(gram) {
-                self.probe(slot, u64::from(gram), purpose, Confirm::Gram(text, at));
+            let purpose = key::gram(screen.length);
+            for (at, bytes) in (0..).zip(text.windows(usize::from(screen.length))) {
+                let gram = gram(bytes);
+                if screen.passes(gram) {
+                    self.probe(slot, u64::from(gram), purpose, value, at);
+                }
             }
         }
     }
 
-    /// Looks up a key and goes on with the pivots found.
     #[inline]
-    fn probe(&mut self, slot: u32, hash: u64, purpose: u32, confirm: Confirm<'a>) {
-        let mut next = self.index.table.get(hash::bind(hash, slot, purpose));
-        while let Some(link) = next {
-            let link = self.index.links[link as usize];
-            self.pivot(link.pivot, slot, link.at, confirm);
-            next = (link.next != NOWHERE).then_some(link.next);
+    fn probe(&mut self, slot: u32, hash: u64, purpose: u32, value: u32, at: u32) {
+        self.batch.probes.push(Probe {
+            hash: hash::bind(hash, slot, purpose),
+            value,
+            at,
+        });
+        if self.batch.probes.len() == BATCH {
+            self.follow_up();
         }
+    }
+
+    /// Finds the pivots of all probes, and asks what is left of their sets.
+    fn follow_up(&mut self) {
+        let index = self.index;
+        let Batch { probes, hits, due } = &mut *self.batch;
+        for (position, probe) in (0..).zip(probes.iter()) {
+            if let Some(link) = index.table.get(probe.hash) {
+                hits.push((link, position));
+            }
+        }
+        for (link, position) in hits.drain(..) {
+            let probe = probes[position as usize];
+            let mut next = Some(link);
+            while let Some(link) = next {
+                let link = index.links[link as usize];
+                due.push(Due {
+                    pivot: link.pivot,
+                    value: probe.value,
+                    at: probe.at,
+                    needle_at: link.at,
+                });
+                next = (link.next != NOWHERE).then_some(link.next);
+            }
+        }
+        probes.clear();
+        for position in 0..self.batch.due.len() {
+            let due = self.batch.due[position];
+            self.pivot(due);
+        }
+        self.batch.due.clear();
     }
 
     /// Asks what is left of the sets of a pivot, if it holds and was not done with before.
-    fn pivot(&mut self, pivot: u32, slot: u32, needle_at: u32, confirm: Confirm<'a>) {
-        if self.done[pivot as usize] == self.generation {
+    fn pivot(&mut self, due: Due) {
+        if std::mem::replace(&mut self.done[due.pivot as usize], self.generation) == self.generation
+        {
             return;
         }
-        let entry = self.index.pivots[pivot as usize];
-        // The table keeps half of a hash, so what it finds may belong to another slot or purpose.
-        if self.conditions.slot(entry.code) != slot {
-            return;
-        }
-        let holds = match confirm {
-            Confirm::Value(found) => self.conditions.passes(entry.code, found, self.buffer),
-            Confirm::Gram(text, at) if needle_at != NOWHERE => {
-                self.has_needle(entry.code, text, at, needle_at)
+        let entry = self.index.pivots[due.pivot as usize];
+        let end = self.index.pivots[due.pivot as usize + 1].first;
+        // Whole values were found by their hash and are hardly ever wrong, so they are confirmed when it matters.
+        let confirmed = due.at == VALUE || self.confirm(entry.code, due);
+        let lazily = (due.at == VALUE || self.exact.is_some()).then_some((entry.code, due));
+        if !confirmed || !self.sets(entry.first as usize, end as usize, lazily) {
+            // Another value, or another place in this one, may yet confirm it, unless all were asked.
+            let asked_all = due.at == PRESENCE || (due.at != VALUE && due.needle_at == NOWHERE);
+            if !asked_all {
+                self.done[due.pivot as usize] = 0;
             }
-            Confirm::Gram(..) | Confirm::Any => {
-                self.done[pivot as usize] = self.generation;
-                self.any_passes(entry.code)
+        }
+    }
+
+    /// Whether a pivot that was looked up holds.
+    ///
+    /// The table keeps half of a hash, so what it finds may even belong to another slot or purpose.
+    fn confirm(&mut self, code: Code, due: Due) -> bool {
+        let seen = self.seen;
+        let value = &seen.values[due.value as usize];
+        if self.conditions.slot(code) != value.slot {
+            return false;
+        }
+        match (due.at, due.needle_at) {
+            (VALUE, _) => self.passes(code, value),
+            (PRESENCE, _) | (_, NOWHERE) => self.any_passes(code),
+            (at, needle_at) => {
+                let text = seen
+                    .found(value, self.document)
+                    .and_then(|found| found.folded);
+                text.is_some_and(|text| self.has_needle(code, text, at as usize, needle_at))
             }
-        };
-        if !holds {
-            return;
         }
-        self.done[pivot as usize] = self.generation;
-        if self.exact.is_none() || self.holds_exactly(entry.code) {
-            let end = self.index.pivots[pivot as usize + 1].first;
-            self.sets(entry.first as usize, end as usize);
-        }
+    }
+
+    fn passes(&mut self, code: Code, value: &SeenValue) -> bool {
+        self.seen
+            .found(value, self.document)
+            .is_some_and(|found| self.conditions.passes(code, found, self.buffer))
     }
 
     /// Whether a text has the needle of a condition such that the byte `needle_at` of it lies at `at`.
@@ -278,17 +334,24 @@ impl<'a> Search<'a> {
         rest.starts_with(self.buffer.as_bytes())
     }
 
-    /// Goes through sets of which the pivot holds.
-    fn sets(&mut self, first: usize, end: usize) {
+    /// Goes through sets whose pivot holds, or is yet to be confirmed; says no if it was wrong.
+    fn sets(&mut self, first: usize, end: usize, mut confirm: Option<(Code, Due)>) -> bool {
         let index = self.index;
         let mut records = &index.records[first..end];
         while let [rule, words, behind @ ..] = records {
             let (left, rest) = behind.split_at(*words as usize);
             if self.all_hold(left) {
+                if let Some((code, due)) = confirm.take()
+                    && !(self.confirm(code, due)
+                        && (self.exact.is_none() || self.holds_exactly(code)))
+                {
+                    return false;
+                }
                 self.matched.push(*rule as usize);
             }
             records = rest;
         }
+        true
     }
 
     fn all_hold(&mut self, mut left: &[u32]) -> bool {
@@ -318,8 +381,12 @@ impl<'a> Search<'a> {
         let seen = self.seen;
         let mut alike = seen.of(slot).filter(|value| value.hash as u32 == hash);
         let holds = alike.any(|value| {
-            seen.found(value, self.document)
-                .is_some_and(|found| self.conditions.passes(code, found, self.buffer))
+            let known = value.equals.get() == code.0;
+            let holds = known || self.passes(code, value);
+            if holds {
+                value.equals.set(code.0);
+            }
+            holds
         });
         holds && (self.exact.is_none() || self.holds_exactly(code))
     }
@@ -351,10 +418,7 @@ impl<'a> Search<'a> {
         if let Asked::Other(Test::Exists(expected)) = self.conditions.asked(code) {
             return seen.has(slot) == *expected;
         }
-        seen.of(slot).any(|value| {
-            seen.found(value, self.document)
-                .is_some_and(|found| self.conditions.passes(code, found, self.buffer))
-        })
+        seen.of(slot).any(|value| self.passes(code, value))
     }
 
     fn holds_exactly(&mut self, code: Code) -> bool {
