@@ -81,7 +81,7 @@ pub(crate) fn parameters(
             values.insert(name.clone(), rendered(name, default, own)?);
         }
     }
-    playbook.bind(&values).map_err(|faults| {
+    playbook.bind_rendered(&values).map_err(|faults| {
         let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
         faults.join("; ")
     })
