@@ -9,6 +9,7 @@ use crate::store::StoreError;
 use jiff::Timestamp;
 use quench_findings::Refusal;
 use std::time::Duration;
+use tracing::Instrument;
 
 /// The longest that a queue service holds a message back.
 const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
@@ -139,7 +140,10 @@ where
     // A task for each: one that panics harms no other.
     let tasks: Vec<_> = messages
         .into_iter()
-        .map(|message| (message.id, tokio::spawn(work(app.clone(), message.body))))
+        .map(|message| {
+            let work = work(app.clone(), message.body).in_current_span();
+            (message.id, tokio::spawn(work))
+        })
         .collect();
     let mut undelivered = Vec::new();
     for (id, task) in tasks {

@@ -8,6 +8,7 @@ use crate::catalog::{Catalog, CatalogError};
 use crate::clock::before;
 use crate::delivery;
 use crate::run::{Run, RunState, StartedBy};
+use crate::store::sqlite::word;
 use crate::store::{FindingRecord, StoreError};
 use jiff::Timestamp;
 use quench_automations::{Automation, Match};
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 /// How often an event is tried when others keep changing its finding at the same time.
 const ATTEMPTS: usize = 16;
@@ -137,14 +139,15 @@ async fn take_all(
     let mut tasks = JoinSet::new();
     for same in by_id.into_values() {
         let (app, catalog, slots) = (app.clone(), Arc::clone(catalog), Arc::clone(&slots));
-        tasks.spawn(async move {
+        let work = async move {
             let _slot = slots.acquire_owned().await;
             let mut arrivals = Vec::with_capacity(same.len());
             for (position, finding) in same {
                 arrivals.push((position, take(&app, &catalog, finding).await?));
             }
             Ok::<_, IntakeError>(arrivals)
-        });
+        };
+        tasks.spawn(work.in_current_span());
     }
     let mut arrivals = Vec::new();
     let mut failed = None;
@@ -194,7 +197,7 @@ async fn take(app: &App, catalog: &Catalog, finding: Finding) -> Result<Arrival,
         }
         tracing::info!(
             finding.id = %finding.id,
-            finding.transition = ?transition,
+            finding.transition = %word(transition),
             automations = matched.len(),
             "took a finding in"
         );
