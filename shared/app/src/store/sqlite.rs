@@ -4,6 +4,7 @@
 pub(crate) mod crash;
 mod definitions;
 mod findings;
+mod presence;
 mod runs;
 mod schema;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod tests;
 mod writer;
 
 use super::StoreError;
+use presence::Presence;
 use rusqlite::{Connection, OpenFlags};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -32,19 +34,27 @@ pub struct Sqlite {
     path: Arc<PathBuf>,
     writer: Writer,
     readers: Arc<Mutex<Vec<Connection>>>,
+    _presence: Arc<Presence>,
 }
 
 impl Sqlite {
     pub(crate) async fn open(path: &Path) -> Result<Sqlite, StoreError> {
         let path = Arc::new(path.to_owned());
-        let connection = {
+        let (connection, presence) = {
             let path = Arc::clone(&path);
-            blocking(move || schema::open(&path)).await?
+            blocking(move || {
+                let connection = schema::open(&path)?;
+                let presence =
+                    Presence::enter(&path, &connection).map_err(|fault| fault.of(&path))?;
+                Ok((connection, presence))
+            })
+            .await?
         };
         Ok(Sqlite {
             writer: Writer::start(Arc::clone(&path), connection)?,
             path,
             readers: Arc::default(),
+            _presence: Arc::new(presence),
         })
     }
 

@@ -1,0 +1,107 @@
+//! Who has the store open, so that what a killed process held in hand need not wait for its time to run out.
+
+use super::Fault;
+use rusqlite::Connection;
+use std::fs::{File, OpenOptions};
+use std::path::Path;
+
+/// Lasts as long as this process has the store open, and ends with the process however it ends.
+#[derive(Debug)]
+pub(super) struct Presence {
+    /// Locked in common with every other process; absent where the folder knows no locks.
+    _file: Option<File>,
+}
+
+impl Presence {
+    /// Joins those that have the store open. If there is nobody, all that is in hand was let down, and is let go.
+    pub(super) fn enter(database: &Path, connection: &Connection) -> Result<Presence, Fault> {
+        let Ok(file) = open(&database.with_extension("lock")) else {
+            return Ok(Presence { _file: None });
+        };
+        if file.try_lock().is_ok() {
+            let let_go = release(connection);
+            let unlocked = file.unlock();
+            let_go?;
+            if unlocked.is_err() {
+                return Ok(Presence { _file: None });
+            }
+        }
+        // Whoever else is alone for a moment lets go of nothing of ours: nothing is in our hands yet.
+        let joined = file.lock_shared().is_ok();
+        Ok(Presence {
+            _file: joined.then_some(file),
+        })
+    }
+}
+
+fn open(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path)
+}
+
+/// Makes messages in hand visible and ends the leases of runs; a fence keeps late writers out as ever.
+fn release(connection: &Connection) -> Result<(), Fault> {
+    let transaction = connection.unchecked_transaction()?;
+    let messages = transaction.execute(
+        "UPDATE messages SET receipt = NULL, visible = 0 WHERE receipt IS NOT NULL AND died IS NULL",
+        (),
+    )?;
+    let runs = transaction.execute(
+        "UPDATE runs SET leased_until = 0, due = 0 WHERE owner IS NOT NULL AND due IS NOT NULL",
+        (),
+    )?;
+    transaction.commit()?;
+    if messages + runs > 0 {
+        tracing::info!(
+            messages,
+            runs,
+            "let go of what a process that is gone held in hand"
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::queue::{Queue, Queues, Sending};
+    use crate::store::Store;
+    use jiff::Timestamp;
+    use std::path::Path;
+    use std::time::Duration;
+
+    async fn received(file: &Path) -> (usize, Queues) {
+        let store = Store::open(file).await.unwrap();
+        let queues = Queues::beside(&store, 5);
+        let hour = Duration::from_secs(3600);
+        let messages = queues
+            .receive(Queue::Alert, 10, hour, Timestamp::now())
+            .await
+            .unwrap();
+        (messages.len(), queues)
+    }
+
+    #[tokio::test]
+    async fn what_is_in_hand_is_let_go_once_nobody_is_left_to_hold_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("quench.db");
+        let store = Store::open(&file).await.unwrap();
+        Queues::beside(&store, 5)
+            .send(Queue::Alert, b"body", Sending::default(), Timestamp::now())
+            .await
+            .unwrap();
+        drop(store);
+        let (count, holder) = received(&file).await;
+        assert_eq!(count, 1);
+        let (count, beside) = received(&file).await;
+        assert_eq!(count, 0, "its holder is alive");
+        drop((holder, beside));
+        let (count, _queues) = received(&file).await;
+        assert_eq!(count, 1, "its holder is gone");
+    }
+}
