@@ -4,7 +4,6 @@ pub(crate) mod search;
 pub(crate) mod table;
 pub(crate) mod trie;
 
-use crate::conditions::Code;
 use crate::number::Number;
 use table::Table;
 use trie::Trie;
@@ -16,12 +15,13 @@ pub(crate) struct Index {
     /// For each slot what is to be kept of its values.
     pub(crate) wants: Vec<u8>,
     slots: Vec<Slot>,
-    /// From what is looked up to the first link.
+    /// From what is looked up to where a pivot, or a link, lies in `records`.
     table: Table,
-    links: Vec<Link>,
-    /// In the order of their sets, and one more that says where the last ends.
-    pivots: Vec<Pivot>,
-    /// The sets: rule, number of words that follow, conditions left to ask. Those without a pivot come first.
+    /// First the sets without a pivot. Then the pivots: code; where its sets end; where in the needle its gram lies, if it
+    /// is found by one; its sets. Then the links, for what leads to several pivots: [`LINK`]; the next link; a pivot.
+    ///
+    /// A set is its rule, the number of words that follow, and what is left to ask. They are all in one place, because each
+    /// look into another is a wait for memory.
     records: Vec<u32>,
     /// Where the sets without a pivot end.
     always: u32,
@@ -30,22 +30,13 @@ pub(crate) struct Index {
 /// Marks, in a record, the code of a condition that a text equals; its slot and its hash follow.
 const EQUALS: u32 = 1 << 30;
 
+/// Where the code of a pivot would be, if it were one.
+const LINK: u32 = u32::MAX;
+
+/// Words of a pivot before its sets.
+const PIVOT: usize = 3;
+
 const NOWHERE: u32 = u32::MAX;
-
-#[derive(Debug, Clone, Copy)]
-struct Link {
-    pivot: u32,
-    /// Where in the needle the gram lies that leads here; nowhere if there is no needle.
-    at: u32,
-    next: u32,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Pivot {
-    code: Code,
-    /// Where its sets begin; they end where those of the next pivot begin.
-    first: u32,
-}
 
 /// How the values of a slot are looked up.
 #[derive(Debug, Clone, Default)]
@@ -130,46 +121,49 @@ impl Screen {
         let bits = (grams * 24).next_power_of_two().max(64);
         Self {
             length,
-            shift: 32 - bits.ilog2(),
+            shift: 64 - bits.ilog2(),
             bits: vec![0; bits / 64],
         }
     }
 
-    fn add(&mut self, gram: u32) {
+    fn add(&mut self, gram: u64) {
         let bit = self.bit(gram);
         self.bits[bit / 64] |= 1 << (bit % 64);
     }
 
     #[inline]
-    fn passes(&self, gram: u32) -> bool {
+    fn passes(&self, gram: u64) -> bool {
         let bit = self.bit(gram);
         self.bits[bit / 64] >> (bit % 64) & 1 == 1
     }
 
     #[inline]
-    fn bit(&self, gram: u32) -> usize {
-        (gram.wrapping_mul(0x9E37_79B1) >> self.shift) as usize
+    fn bit(&self, gram: u64) -> usize {
+        (gram.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize
     }
 }
 
-/// Up to four bytes as a number.
+/// How long the grams are by which a needle is found.
+fn gram_length(needle: usize) -> usize {
+    if needle < 8 { needle.min(4) } else { 8 }
+}
+
+/// Up to eight bytes as a number.
 #[inline]
-fn gram(bytes: &[u8]) -> u32 {
-    match bytes.first_chunk::<4>() {
-        Some(four) => u32::from_le_bytes(*four),
-        None => bytes
+fn gram(bytes: &[u8]) -> u64 {
+    if let Some(eight) = bytes.first_chunk::<8>() {
+        u64::from_le_bytes(*eight)
+    } else if let Some(four) = bytes.first_chunk::<4>() {
+        u32::from_le_bytes(*four).into()
+    } else {
+        bytes
             .iter()
             .rev()
-            .fold(0, |gram, byte| gram << 8 | u32::from(*byte)),
+            .fold(0, |gram, byte| gram << 8 | u64::from(*byte))
     }
 }
 
 impl Index {
-    /// How many pivots there are.
-    pub(crate) fn pivots(&self) -> usize {
-        self.pivots.len().saturating_sub(1)
-    }
-
     /// Bytes on the heap.
     pub(crate) fn bytes(&self) -> usize {
         let details: usize = self
@@ -194,8 +188,6 @@ impl Index {
             + self.slots.capacity() * size_of::<Slot>()
             + details
             + self.table.bytes()
-            + self.links.capacity() * size_of::<Link>()
-            + self.pivots.capacity() * size_of::<Pivot>()
             + self.records.capacity() * 4
     }
 }

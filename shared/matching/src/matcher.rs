@@ -167,11 +167,7 @@ impl Matcher {
     }
 
     fn clear(&self, scratch: &mut Scratch) {
-        scratch.clear(
-            self.index.wants.len(),
-            self.index.trie.len(),
-            self.index.pivots(),
-        );
+        scratch.clear(self.index.wants.len(), self.index.trie.len());
     }
 
     fn search<'s>(
@@ -190,7 +186,6 @@ impl Matcher {
             seen: &scratch.seen,
             batch: &mut scratch.batch,
             done: &mut scratch.done,
-            generation: scratch.generation,
             memo: &mut scratch.memo,
             buffer: &mut scratch.buffer,
             matched,

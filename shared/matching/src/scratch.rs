@@ -26,26 +26,18 @@ pub struct Scratch {
     pub(crate) unescaped: String,
     pub(crate) buffer: String,
     pub(crate) batch: Batch,
-    pub(crate) done: Vec<u32>,
-    pub(crate) generation: u32,
+    pub(crate) done: Memo,
     pub(crate) memo: Memo,
     pub(crate) matched: Vec<usize>,
 }
 
 impl Scratch {
-    /// Begins a document, for so many slots, nodes and pivots.
-    pub(crate) fn clear(&mut self, slots: usize, nodes: usize, pivots: usize) {
+    /// Begins a document, for so many slots and nodes.
+    pub(crate) fn clear(&mut self, slots: usize, nodes: usize) {
         self.seen.clear(slots);
         self.visits.clear(nodes);
         self.memo.clear();
+        self.done.clear();
         self.matched.clear();
-        if self.generation == u32::MAX {
-            self.done.clear();
-            self.generation = 0;
-        }
-        self.generation += 1;
-        if self.done.len() < pivots {
-            self.done.resize(pivots, 0);
-        }
     }
 }

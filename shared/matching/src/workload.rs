@@ -304,11 +304,11 @@ impl Dice {
     fn condition(&mut self) -> Condition {
         match self.below(20) {
             0..12 => match self.below(12) {
-                0..6 => {
+                0..4 => {
                     let (field, value) = self.label();
                     equals(field, value)
                 }
-                6..8 => {
+                4..8 => {
                     let number = self.skewed(5000);
                     equals("account", account(number))
                 }

@@ -85,6 +85,13 @@ impl Seen {
         self.heads[slot as usize] != 0
     }
 
+    /// Whether the slot has more than one value.
+    #[inline]
+    pub(crate) fn has_several(&self, slot: u32) -> bool {
+        let latest = self.heads[slot as usize].checked_sub(1);
+        latest.is_some_and(|latest| self.values[latest as usize].previous != 0)
+    }
+
     /// The values of a slot, latest first.
     #[inline]
     pub(crate) fn of(&self, slot: u32) -> impl Iterator<Item = &SeenValue> {

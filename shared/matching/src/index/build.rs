@@ -1,7 +1,7 @@
 use super::hash;
 use super::table::Table;
 use super::trie::{Trie, TrieBuilder};
-use super::{Details, Index, Link, NOWHERE, Pivot, Screen, Slot, key, look};
+use super::{Details, Index, LINK, NOWHERE, Screen, Slot, gram_length, key, look};
 use crate::conditions::{Asked, Code, Conditions};
 use crate::fold::{fold, fold_into};
 use crate::number::Number;
@@ -28,13 +28,18 @@ pub(crate) fn build(conditions: &Conditions, trie: TrieBuilder, sets: &[Set<'_>]
     while let Some((pivot, _)) = filed.first() {
         let count = filed.iter().take_while(|(other, _)| other == pivot).count();
         let (group, rest) = filed.split_at(count);
-        let first = builder.index.records.len() as u32;
+        let start = builder.index.records.len();
+        if let Some(code) = pivot {
+            builder.pivots.push((*code, start as u32));
+            builder.index.records.extend([code.0, 0, NOWHERE]);
+        }
         for (_, position) in group {
             builder.record(&sets[*position as usize], *pivot);
         }
+        let end = builder.index.records.len() as u32;
         match pivot {
-            Some(code) => builder.index.pivots.push(Pivot { code: *code, first }),
-            None => builder.index.always = builder.index.records.len() as u32,
+            Some(_) => builder.index.records[start + 1] = end,
+            None => builder.index.always = end,
         }
         filed = rest;
     }
@@ -102,11 +107,13 @@ fn likelihoods(conditions: &Conditions, slots: usize, sets: &[Set<'_>]) -> Vec<f
 struct Builder<'a> {
     conditions: &'a Conditions,
     index: Index,
-    /// What is looked up, and the link found there.
+    /// The pivots, and where they lie.
+    pivots: Vec<(Code, u32)>,
+    /// What is looked up, and where the pivot found there lies.
     keys: Vec<(u64, u32)>,
     details: Vec<Details>,
     /// For each slot the grams of each length that are looked up, to be screened.
-    grams: Vec<(u32, u8, u32)>,
+    grams: Vec<(u32, u8, u64)>,
 }
 
 impl<'a> Builder<'a> {
@@ -124,6 +131,7 @@ impl<'a> Builder<'a> {
         Self {
             conditions,
             index,
+            pivots: Vec::new(),
             keys: Vec::new(),
             details,
             grams: Vec::new(),
@@ -170,15 +178,15 @@ impl<'a> Builder<'a> {
     }
 
     fn finish(mut self) -> Index {
+        let counts = self.count_grams();
+        for (code, pivot) in std::mem::take(&mut self.pivots) {
+            self.enter(code, pivot, &counts);
+        }
+        self.link();
         assert!(
             u32::try_from(self.index.records.len()).is_ok(),
             "the sets of all rules take less than 16 GiB"
         );
-        let counts = self.count_grams();
-        for pivot in 0..self.index.pivots.len() as u32 {
-            self.enter(pivot, &counts);
-        }
-        self.link();
         self.screen();
         for (slot, mut details) in self.details.into_iter().enumerate() {
             if self.index.slots[slot].looks & look::DETAILED != 0 {
@@ -187,23 +195,16 @@ impl<'a> Builder<'a> {
             }
         }
         let index = &mut self.index;
-        // What the last pivot ends at.
-        index.pivots.push(Pivot {
-            code: Code(0),
-            first: index.records.len() as u32,
-        });
-        index.pivots.shrink_to_fit();
         index.records.shrink_to_fit();
-        index.links.shrink_to_fit();
         self.index
     }
 
     /// How often each gram occurs in the needles of pivots, by its hash.
     fn count_grams(&self) -> Vec<u32> {
         let mut counts = vec![0; 1 << 16];
-        for pivot in &self.index.pivots {
-            if let Some(needle) = self.needle(pivot.code) {
-                let slot = self.conditions.slot(pivot.code);
+        for (code, _) in &self.pivots {
+            if let Some(needle) = self.needle(*code) {
+                let slot = self.conditions.slot(*code);
                 for (_, length, gram) in grams(needle.as_bytes()) {
                     counts[place(slot, length, gram)] += 1;
                 }
@@ -222,19 +223,16 @@ impl<'a> Builder<'a> {
     }
 
     /// Makes a pivot findable.
-    fn enter(&mut self, pivot: u32, counts: &[u32]) {
-        let code = self.index.pivots[pivot as usize].code;
+    fn enter(&mut self, code: Code, pivot: u32, counts: &[u32]) {
         let slot = self.conditions.slot(code);
         if let Some(needle) = self.needle(code) {
             let rarest = grams(needle.as_bytes())
                 .min_by_key(|(_, length, gram)| counts[place(slot, *length, *gram)]);
             if let Some((at, length, gram)) = rarest {
-                let at = if matches!(self.conditions.asked(code), Asked::Text(..)) {
-                    at
-                } else {
-                    NOWHERE
-                };
-                self.key(slot, u64::from(gram), key::gram(length), pivot, at);
+                if let Asked::Text(..) = self.conditions.asked(code) {
+                    self.index.records[pivot as usize + 2] = at;
+                }
+                self.key(slot, gram, key::gram(length), pivot);
                 self.grams.push((slot, length, gram));
                 self.index.slots[slot as usize].looks |= look::GRAMS;
             }
@@ -256,33 +254,33 @@ impl<'a> Builder<'a> {
                         (key::SUFFIX, look::SUFFIXES)
                     }
                 };
-                self.key(slot, hash::text(folded.as_bytes()), purpose, pivot, NOWHERE);
+                self.key(slot, hash::text(folded.as_bytes()), purpose, pivot);
                 looks
             }
             Asked::Other(Test::In(List::Texts(texts))) => {
                 for text in texts {
-                    self.key(slot, hash::text(text.as_bytes()), key::TEXT, pivot, NOWHERE);
+                    self.key(slot, hash::text(text.as_bytes()), key::TEXT, pivot);
                 }
                 look::TEXT
             }
             Asked::Other(Test::In(List::Numbers(numbers, _))) => {
                 for number in numbers {
-                    self.key(slot, key::of_number(*number), key::NUMBER, pivot, NOWHERE);
+                    self.key(slot, key::of_number(*number), key::NUMBER, pivot);
                 }
                 look::NUMBER
             }
             Asked::Other(Test::In(List::Booleans(booleans))) => {
                 for boolean in booleans {
-                    self.key(slot, u64::from(*boolean), key::BOOLEAN, pivot, NOWHERE);
+                    self.key(slot, u64::from(*boolean), key::BOOLEAN, pivot);
                 }
                 look::BOOLEAN
             }
             Asked::Other(Test::In(List::Null)) => {
-                self.key(slot, 0, key::NULL, pivot, NOWHERE);
+                self.key(slot, 0, key::NULL, pivot);
                 look::NULL
             }
             Asked::Other(Test::AtLeast(rank)) => {
-                self.key(slot, u64::from(*rank), key::RANK, pivot, NOWHERE);
+                self.key(slot, u64::from(*rank), key::RANK, pivot);
                 look::RANK
             }
             Asked::Other(Test::Compare(comparison, number, _)) => {
@@ -300,42 +298,39 @@ impl<'a> Builder<'a> {
             Asked::Other(Test::Cidr(networks)) => {
                 for network in networks {
                     self.details[slot as usize].networks.push(network.block());
-                    self.key(slot, network.block_hash(), key::NETWORK, pivot, NOWHERE);
+                    self.key(slot, network.block_hash(), key::NETWORK, pivot);
                 }
                 look::NETWORKS
             }
             // All that holds of most values that are there.
             Asked::Text(..) | Asked::Other(Test::NotIn(_) | Test::Exists(_) | Test::Matches(_)) => {
-                self.key(slot, 0, key::PRESENT, pivot, NOWHERE);
+                self.key(slot, 0, key::PRESENT, pivot);
                 look::PRESENT
             }
         };
         self.index.slots[slot as usize].looks |= looks;
     }
 
-    fn key(&mut self, slot: u32, hash: u64, purpose: u32, pivot: u32, at: u32) {
-        self.keys.push((
-            hash::bind(hash, slot, purpose),
-            self.index.links.len() as u32,
-        ));
-        self.index.links.push(Link {
-            pivot,
-            at,
-            next: NOWHERE,
-        });
+    fn key(&mut self, slot: u32, hash: u64, purpose: u32, pivot: u32) {
+        self.keys.push((hash::bind(hash, slot, purpose), pivot));
     }
 
-    /// Fills the table; links of one key are chained.
+    /// Fills the table; where several pivots have one key, it leads to links.
     fn link(&mut self) {
         let mut hashes: Vec<u64> = self.keys.iter().map(|(hash, _)| *hash).collect();
         hashes.sort_unstable();
         hashes.dedup();
         let mut table = Table::with_room(hashes.len());
-        for (hash, link) in &self.keys {
-            if let Some(first) = table.insert(*hash, *link) {
-                let links = &mut self.index.links;
-                links[*link as usize].next = links[first as usize].next;
-                links[first as usize].next = *link;
+        let records = &mut self.index.records;
+        for (hash, pivot) in &self.keys {
+            if let Some(mut first) = table.insert(*hash, *pivot) {
+                if records[first as usize] != LINK {
+                    let only = first;
+                    first = records.len() as u32;
+                    records.extend([LINK, NOWHERE, only]);
+                }
+                table.replace(*hash, records.len() as u32);
+                records.extend([LINK, first, *pivot]);
             }
         }
         self.index.table = table;
@@ -362,17 +357,17 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// The pieces of a needle by which it is found, four bytes long or as long as it is: offset, length, bytes.
-fn grams(needle: &[u8]) -> impl Iterator<Item = (u32, u8, u32)> {
-    let length = needle.len().min(4);
+/// The pieces of a needle by which it may be found: offset, length, bytes.
+fn grams(needle: &[u8]) -> impl Iterator<Item = (u32, u8, u64)> {
+    let length = gram_length(needle.len());
     (0..)
         .zip(needle.windows(length.max(1)))
         .map(move |(at, gram)| (at, length as u8, super::gram(gram)))
 }
 
 /// Where the count of a gram is kept.
-fn place(slot: u32, length: u8, gram: u32) -> usize {
-    (hash::bind(u64::from(gram), slot, key::gram(length)) >> 48) as usize
+fn place(slot: u32, length: u8, gram: u64) -> usize {
+    (hash::bind(gram, slot, key::gram(length)) >> 48) as usize
 }
 
 impl Details {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::{EQUALS, Index, NOWHERE, gram, hash, key, look};
+use super::{EQUALS, Index, LINK, NOWHERE, PIVOT, gram, hash, key, look};
 use crate::conditions::{Asked, Code, Conditions};
 use crate::document::seen::{Seen, SeenValue};
 use crate::network::Network;
@@ -41,7 +41,7 @@ impl Hasher for Spread {
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     probes: Vec<Probe>,
-    /// A link, and the probe that found it.
+    /// Where a pivot or a link lies, and the probe that found it.
     hits: Vec<(u32, u32)>,
     due: Vec<Due>,
 }
@@ -71,7 +71,6 @@ struct Due {
     pivot: u32,
     value: u32,
     at: u32,
-    needle_at: u32,
 }
 
 /// Finds the rules that the values of one document match.
@@ -87,9 +86,8 @@ pub(crate) struct Search<'a> {
     pub(crate) exact: Option<&'a Value>,
     pub(crate) seen: &'a Seen,
     pub(crate) batch: &'a mut Batch,
-    /// For each pivot the last document in which it was done with.
-    pub(crate) done: &'a mut [u32],
-    pub(crate) generation: u32,
+    /// Pivots that need not be looked at again.
+    pub(crate) done: &'a mut Memo,
     pub(crate) memo: &'a mut Memo,
     pub(crate) buffer: &'a mut String,
     pub(crate) matched: &'a mut Vec<usize>,
@@ -180,7 +178,6 @@ impl<'a> Search<'a> {
             pivot: *pivot,
             value,
             at: VALUE,
-            needle_at: NOWHERE,
         });
         self.batch.due.extend(due);
     }
@@ -219,7 +216,7 @@ impl<'a> Search<'a> {
             for (at, bytes) in (0..).zip(text.windows(usize::from(screen.length))) {
                 let gram = gram(bytes);
                 if screen.passes(gram) {
-                    self.probe(slot, u64::from(gram), purpose, value, at);
+                    self.probe(slot, gram, purpose, value, at);
                 }
             }
         }
@@ -242,22 +239,25 @@ impl<'a> Search<'a> {
         let index = self.index;
         let Batch { probes, hits, due } = &mut *self.batch;
         for (position, probe) in (0..).zip(probes.iter()) {
-            if let Some(link) = index.table.get(probe.hash) {
-                hits.push((link, position));
+            if let Some(found) = index.table.get(probe.hash) {
+                hits.push((found, position));
             }
         }
-        for (link, position) in hits.drain(..) {
-            let probe = probes[position as usize];
-            let mut next = Some(link);
-            while let Some(link) = next {
-                let link = index.links[link as usize];
+        for (mut found, position) in hits.drain(..) {
+            let Probe { value, at, .. } = probes[position as usize];
+            while let [LINK, next, pivot] = index.records[found as usize..found as usize + PIVOT] {
+                due.push(Due { pivot, value, at });
+                found = next;
+                if next == NOWHERE {
+                    break;
+                }
+            }
+            if found != NOWHERE {
                 due.push(Due {
-                    pivot: link.pivot,
-                    value: probe.value,
-                    at: probe.at,
-                    needle_at: link.at,
+                    pivot: found,
+                    value,
+                    at,
                 });
-                next = (link.next != NOWHERE).then_some(link.next);
             }
         }
         probes.clear();
@@ -270,34 +270,40 @@ impl<'a> Search<'a> {
 
     /// Asks what is left of the sets of a pivot, if it holds and was not done with before.
     fn pivot(&mut self, due: Due) {
-        if std::mem::replace(&mut self.done[due.pivot as usize], self.generation) == self.generation
-        {
+        let start = due.pivot as usize;
+        let [code, end, needle_at] = self.index.records[start..start + PIVOT] else {
+            return;
+        };
+        let code = Code(code);
+        // Only a slot with several values, or a text with several places, leads to a pivot twice.
+        let repeats = due.at != VALUE
+            || self
+                .seen
+                .has_several(self.seen.values[due.value as usize].slot);
+        if repeats && self.done.contains_key(&due.pivot) {
             return;
         }
-        let entry = self.index.pivots[due.pivot as usize];
-        let end = self.index.pivots[due.pivot as usize + 1].first;
         // Whole values were found by their hash and are hardly ever wrong, so they are confirmed when it matters.
-        let confirmed = due.at == VALUE || self.confirm(entry.code, due);
-        let lazily = (due.at == VALUE || self.exact.is_some()).then_some((entry.code, due));
-        if !confirmed || !self.sets(entry.first as usize, end as usize, lazily) {
-            // Another value, or another place in this one, may yet confirm it, unless all were asked.
-            let asked_all = due.at == PRESENCE || (due.at != VALUE && due.needle_at == NOWHERE);
-            if !asked_all {
-                self.done[due.pivot as usize] = 0;
-            }
+        let confirmed = due.at == VALUE || self.confirm(code, due, needle_at);
+        let lazily = (due.at == VALUE || self.exact.is_some()).then_some((code, due, needle_at));
+        let right = confirmed && self.sets(start + PIVOT, end as usize, lazily);
+        // Another value, or another place in this one, may yet confirm what was wrong, unless all were asked.
+        let asked_all = due.at == PRESENCE || (due.at != VALUE && needle_at == NOWHERE);
+        if repeats && (right || asked_all) {
+            self.done.insert(due.pivot, true);
         }
     }
 
     /// Whether a pivot that was looked up holds.
     ///
     /// The table keeps half of a hash, so what it finds may even belong to another slot or purpose.
-    fn confirm(&mut self, code: Code, due: Due) -> bool {
+    fn confirm(&mut self, code: Code, due: Due, needle_at: u32) -> bool {
         let seen = self.seen;
         let value = &seen.values[due.value as usize];
         if self.conditions.slot(code) != value.slot {
             return false;
         }
-        match (due.at, due.needle_at) {
+        match (due.at, needle_at) {
             (VALUE, _) => self.passes(code, value),
             (PRESENCE, _) | (_, NOWHERE) => self.any_passes(code),
             (at, needle_at) => {
@@ -335,14 +341,14 @@ impl<'a> Search<'a> {
     }
 
     /// Goes through sets whose pivot holds, or is yet to be confirmed; says no if it was wrong.
-    fn sets(&mut self, first: usize, end: usize, mut confirm: Option<(Code, Due)>) -> bool {
+    fn sets(&mut self, first: usize, end: usize, mut confirm: Option<(Code, Due, u32)>) -> bool {
         let index = self.index;
         let mut records = &index.records[first..end];
         while let [rule, words, behind @ ..] = records {
             let (left, rest) = behind.split_at(*words as usize);
             if self.all_hold(left) {
-                if let Some((code, due)) = confirm.take()
-                    && !(self.confirm(code, due)
+                if let Some((code, due, needle_at)) = confirm.take()
+                    && !(self.confirm(code, due, needle_at)
                         && (self.exact.is_none() || self.holds_exactly(code)))
                 {
                     return false;
@@ -395,20 +401,12 @@ impl<'a> Search<'a> {
         if self.exact.is_some() {
             return self.holds_exactly(code);
         }
-        match self.conditions.asked(code) {
-            Asked::Text(TextOperator::Contains, _) | Asked::Other(Test::Matches(_)) => {
-                if !self.seen.has(self.conditions.slot(code)) {
-                    return false;
-                }
-                if let Some(holds) = self.memo.get(&code.0) {
-                    return *holds;
-                }
-                let holds = self.any_passes(code);
-                self.memo.insert(code.0, holds);
-                holds
-            }
-            _ => self.any_passes(code),
+        if let Some(holds) = self.memo.get(&code.0) {
+            return *holds;
         }
+        let holds = self.any_passes(code);
+        self.memo.insert(code.0, holds);
+        holds
     }
 
     /// Whether any value that was seen passes.

@@ -40,6 +40,15 @@ impl Table {
         None
     }
 
+    /// Puts another number where [`Table::insert`] found one.
+    pub(crate) fn replace(&mut self, hash: u64, value: u32) {
+        let mut at = self.start(hash);
+        while self.entries[at].tag != hash as u32 || self.entries[at].value == 0 {
+            at = self.after(at);
+        }
+        self.entries[at].value = value + 1;
+    }
+
     #[inline]
     pub(crate) fn get(&self, hash: u64) -> Option<u32> {
         if self.entries.is_empty() {
@@ -104,5 +113,7 @@ mod tests {
         assert_eq!(table.insert(0x0000_0001_0000_0007, 3), None);
         assert_eq!(table.insert(0x0000_0002_0000_0007, 4), Some(3));
         assert_eq!(table.get(0x0000_0002_0000_0007), Some(3));
+        table.replace(0x0000_0002_0000_0007, 5);
+        assert_eq!(table.get(0x0000_0001_0000_0007), Some(5));
     }
 }

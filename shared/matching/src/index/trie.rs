@@ -26,8 +26,8 @@ pub(crate) struct Trie {
 struct Node {
     /// Where its values are asked something, the slot of them.
     slot: u32,
-    /// One bit for each length and first byte of a child's name: most names of a document fail here.
-    filter: u64,
+    /// One bit for the looks of each child's name: most names of a document fail here.
+    filter: [u64; 4],
     /// Whether any path goes on from here.
     branches: bool,
     positions: Vec<(usize, u32)>,
@@ -80,7 +80,8 @@ impl Trie {
     /// What a member of an object leads to; the name is ASCII or folded.
     #[inline]
     pub(crate) fn children(&self, node: u32, name: &[u8]) -> Option<Children> {
-        if self.nodes[node as usize].filter & sieve(name) == 0 {
+        let (word, bit) = sieve(name);
+        if self.nodes[node as usize].filter[word] & bit == 0 {
             return None;
         }
         self.children_by_hash(node, name)
@@ -125,11 +126,14 @@ fn some(number: u32) -> Option<u32> {
     (number != NONE).then_some(number)
 }
 
-/// The bit of a name in the filter of a node.
+/// The word and the bit of a name in the filter of a node: by its length, first, middle and last byte.
 #[inline]
-fn sieve(name: &[u8]) -> u64 {
-    let first = name.first().map_or(0, |byte| byte | 0x20);
-    1 << ((usize::from(first) * 7 + name.len()) % 64)
+fn sieve(name: &[u8]) -> (usize, u64) {
+    let (first, last) = (name.first().unwrap_or(&0), name.last().unwrap_or(&0));
+    let middle = name.get(name.len() / 2).unwrap_or(&0);
+    let looks = u32::from_le_bytes([first | 0x20, last | 0x20, middle | 0x20, name.len() as u8]);
+    let hash = looks.wrapping_mul(0x9E37_79B1) >> 24;
+    (hash as usize / 64, 1 << (hash % 64))
 }
 
 /// Makes a [`Trie`].
@@ -180,7 +184,8 @@ impl TrieBuilder {
                     next: NONE,
                 });
                 let parent = &mut self.trie.nodes[node as usize];
-                parent.filter |= sieve(key.1.as_bytes());
+                let (word, bit) = sieve(key.1.as_bytes());
+                parent.filter[word] |= bit;
                 parent.branches = true;
                 self.known.insert(key, edge);
                 edge
@@ -211,7 +216,7 @@ impl TrieBuilder {
         let node = self.trie.nodes.len() as u32;
         self.trie.nodes.push(Node {
             slot: NONE,
-            filter: 0,
+            filter: [0; 4],
             branches: false,
             positions: Vec::new(),
         });
