@@ -28,7 +28,7 @@ pub(crate) struct Code(pub(crate) u32);
 const OTHER: u32 = 1 << 31;
 
 /// Codes stay below, to leave bits for those who pack them.
-const MOST: usize = 1 << 30;
+const MOST: usize = 1 << 28;
 
 #[derive(Debug, Clone)]
 struct Field {
@@ -216,7 +216,7 @@ impl<'a> Gatherer<'a> {
         let all = &mut self.conditions;
         assert!(
             all.texts.len() + all.others.len() < MOST,
-            "rules have at most 2^30 distinct conditions"
+            "rules have at most 2^28 distinct conditions"
         );
         Ok(match expectation {
             Expectation::Text(operator, text) => *self

@@ -27,8 +27,19 @@ pub(crate) struct Index {
     always: u32,
 }
 
-/// Marks, in a record, the code of a condition that a text equals; its slot and its hash follow.
-const EQUALS: u32 = 1 << 30;
+/// What the codes in a set are marked with, if their slot and a word to judge by follow.
+mod mark {
+    /// All marks.
+    pub(super) const ANY: u32 = 7 << 28;
+    /// The text is the expected one; its hash follows.
+    pub(super) const EQUALS: u32 = 1 << 28;
+    /// The text begins with at least four bytes; these follow.
+    pub(super) const STARTS: u32 = 2 << 28;
+    /// The text ends with at least four bytes; these follow.
+    pub(super) const ENDS: u32 = 3 << 28;
+    /// The text has a gram; this follows.
+    pub(super) const HAS: u32 = 4 << 28;
+}
 
 /// Where the code of a pivot would be, if it were one.
 const LINK: u32 = u32::MAX;

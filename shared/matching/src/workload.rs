@@ -62,7 +62,7 @@ pub fn rules(count: usize, mix: Mix, seed: u64) -> Vec<Rule> {
         .collect()
 }
 
-/// Random numbers by G. Steele's SplitMix64.
+/// Random numbers by `SplitMix64` (Steele, Lea and Flood, OOPSLA 2014).
 struct Dice(u64);
 
 const REGIONS: [&str; 16] = [

@@ -1,4 +1,4 @@
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use crate::fold::fold_into;
 use crate::index::hash;
@@ -23,6 +23,20 @@ pub(crate) struct Seen {
     heads: Vec<u32>,
     /// Texts that are not in the document as such: unescaped, folded, or written out.
     texts: String,
+    /// Which grams of four bytes a text has: bits of their hashes.
+    sketches: RefCell<Vec<Sketch>>,
+}
+
+type Sketch = [u64; 16];
+
+/// Longer texts fill their sketch, so they get none.
+const SKETCHED: usize = 1000;
+
+/// Where a gram has its bit in a sketch.
+#[inline]
+fn bit(gram: u32) -> (usize, u64) {
+    let hash = gram.wrapping_mul(0x9E37_79B1) >> 22;
+    (hash as usize / 64, 1 << (hash % 64))
 }
 
 #[derive(Debug, Clone)]
@@ -37,6 +51,8 @@ pub(crate) struct SeenValue {
     pub(crate) hash: u64,
     /// A condition that asks for this very text, once one was found to.
     pub(crate) equals: Cell<u32>,
+    /// One above the position of its sketch; zero while it has none.
+    sketch: Cell<u32>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +90,7 @@ impl Seen {
         }
         self.values.clear();
         self.texts.clear();
+        self.sketches.get_mut().clear();
         if self.heads.len() < slots {
             self.heads.resize(slots, 0);
         }
@@ -120,6 +137,36 @@ impl Seen {
             text,
             folded: self.text(value.folded, document),
         })
+    }
+
+    /// The bytes of the folded text of a value; none if it has no such text.
+    #[inline]
+    pub(crate) fn folded(&self, value: &SeenValue) -> &[u8] {
+        match value.folded {
+            Span::Texts(start, end) => &self.texts.as_bytes()[start as usize..end as usize],
+            // Foldings are never in the document.
+            Span::Nowhere | Span::Document(..) => &[],
+        }
+    }
+
+    /// Whether the folded text of a value may have these four bytes somewhere.
+    pub(crate) fn may_have(&self, value: &SeenValue, gram: u32) -> bool {
+        let text = self.folded(value);
+        if text.len() > SKETCHED {
+            return true;
+        }
+        let mut sketches = self.sketches.borrow_mut();
+        if value.sketch.get() == 0 {
+            let mut sketch = Sketch::default();
+            for four in text.windows(4) {
+                let (word, bit) = bit(u32::from_le_bytes([four[0], four[1], four[2], four[3]]));
+                sketch[word] |= bit;
+            }
+            sketches.push(sketch);
+            value.sketch.set(sketches.len() as u32);
+        }
+        let (word, bit) = bit(gram);
+        sketches[value.sketch.get() as usize - 1][word] & bit != 0
     }
 
     #[inline]
@@ -234,6 +281,7 @@ impl Seen {
             folded,
             hash,
             equals: Cell::new(u32::MAX),
+            sketch: Cell::new(0),
         });
         *head = self.values.len() as u32;
     }

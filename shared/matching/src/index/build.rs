@@ -1,7 +1,7 @@
 use super::hash;
 use super::table::Table;
 use super::trie::{Trie, TrieBuilder};
-use super::{Details, Index, LINK, NOWHERE, Screen, Slot, gram_length, key, look};
+use super::{Details, Index, LINK, NOWHERE, Screen, Slot, gram_length, key, look, mark};
 use crate::conditions::{Asked, Code, Conditions};
 use crate::fold::{fold, fold_into};
 use crate::number::Number;
@@ -150,31 +150,46 @@ impl<'a> Builder<'a> {
 
     /// Writes what is left to ask when the pivot holds: the rule, how many words follow, and the conditions.
     fn record(&mut self, set: &Set<'_>, pivot: Option<Code>) {
+        let mut costs: Vec<(u8, Code)> = set
+            .conditions
+            .iter()
+            .filter(|code| Some(**code) != pivot)
+            .map(|code| (self.cost(*code), *code))
+            .collect();
+        costs.sort_unstable();
+        costs.dedup();
         let records = &mut self.index.records;
         let start = records.len();
         records.extend([set.rule, 0]);
-        let mut slow: Vec<(u8, Code)> = Vec::new();
-        let mut buffer = String::new();
-        for code in set.conditions {
-            if Some(*code) == pivot {
-                continue;
-            }
-            match self.conditions.asked(*code) {
-                Asked::Text(TextOperator::Equals, text) => {
-                    buffer.clear();
-                    fold_into(text, &mut buffer);
-                    let hash = hash::text(buffer.as_bytes()) as u32;
-                    records.extend([code.0 | super::EQUALS, self.conditions.slot(*code), hash]);
+        let mut folded = String::new();
+        for (_, code) in costs {
+            let judged = match self.conditions.asked(code) {
+                Asked::Text(operator, text) => {
+                    folded.clear();
+                    fold_into(text, &mut folded);
+                    judge(operator, folded.as_bytes())
                 }
-                Asked::Text(TextOperator::Contains, _) => slow.push((2, *code)),
-                Asked::Other(Test::Matches(_)) => slow.push((3, *code)),
-                _ => slow.push((1, *code)),
+                Asked::Other(_) => None,
+            };
+            match judged {
+                Some((mark, word)) => {
+                    records.extend([code.0 | mark, self.conditions.slot(code), word])
+                }
+                None => records.push(code.0),
             }
         }
-        slow.sort_unstable();
-        slow.dedup();
-        records.extend(slow.iter().map(|(_, code)| code.0));
         records[start + 1] = (records.len() - start - 2) as u32;
+    }
+
+    /// What is asked first among the conditions of a set.
+    fn cost(&self, code: Code) -> u8 {
+        match self.conditions.asked(code) {
+            Asked::Text(TextOperator::Equals, _) => 0,
+            Asked::Text(TextOperator::StartsWith | TextOperator::EndsWith, _) => 1,
+            Asked::Text(TextOperator::Contains, _) => 2,
+            Asked::Other(Test::Matches(_)) => 4,
+            Asked::Other(_) => 3,
+        }
     }
 
     fn finish(mut self) -> Index {
@@ -355,6 +370,23 @@ impl<'a> Builder<'a> {
             grams = rest;
         }
     }
+}
+
+/// A mark and a word by which most values are judged without the expectation itself being looked at.
+fn judge(operator: TextOperator, folded: &[u8]) -> Option<(u32, u32)> {
+    let (mark, four) = match operator {
+        TextOperator::Equals => return Some((mark::EQUALS, hash::text(folded) as u32)),
+        TextOperator::StartsWith => (mark::STARTS, folded.first_chunk()?),
+        TextOperator::EndsWith => (mark::ENDS, folded.last_chunk()?),
+        // Any gram would do; those at the ends are more often shared by other words.
+        TextOperator::Contains => (
+            mark::HAS,
+            folded
+                .get(folded.len().saturating_sub(4) / 2..)?
+                .first_chunk::<4>()?,
+        ),
+    };
+    Some((mark, u32::from_le_bytes(*four)))
 }
 
 /// The pieces of a needle by which it may be found: offset, length, bytes.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::{EQUALS, Index, LINK, NOWHERE, PIVOT, gram, hash, key, look};
+use super::{Index, LINK, NOWHERE, PIVOT, gram, hash, key, look, mark};
 use crate::conditions::{Asked, Code, Conditions};
 use crate::document::seen::{Seen, SeenValue};
 use crate::network::Network;
@@ -283,12 +283,12 @@ impl<'a> Search<'a> {
         if repeats && self.done.contains_key(&due.pivot) {
             return;
         }
-        // Whole values were found by their hash and are hardly ever wrong, so they are confirmed when it matters.
-        let confirmed = due.at == VALUE || self.confirm(code, due, needle_at);
-        let lazily = (due.at == VALUE || self.exact.is_some()).then_some((code, due, needle_at));
+        // What was found by hash or by gram is seldom wrong, so it is confirmed when it matters.
+        let asked_all = due.at == PRESENCE || (due.at != VALUE && needle_at == NOWHERE);
+        let confirmed = !asked_all || self.confirm(code, due, needle_at);
+        let lazily = (!asked_all || self.exact.is_some()).then_some((code, due, needle_at));
         let right = confirmed && self.sets(start + PIVOT, end as usize, lazily);
         // Another value, or another place in this one, may yet confirm what was wrong, unless all were asked.
-        let asked_all = due.at == PRESENCE || (due.at != VALUE && needle_at == NOWHERE);
         if repeats && (right || asked_all) {
             self.done.insert(due.pivot, true);
         }
@@ -362,16 +362,21 @@ impl<'a> Search<'a> {
 
     fn all_hold(&mut self, mut left: &[u32]) -> bool {
         while let [word, behind @ ..] = left {
-            let code = Code(*word & !EQUALS);
+            let code = Code(*word & !mark::ANY);
             let holds;
-            if *word & EQUALS == 0 {
+            // The codes of conditions on no text have their upper bit set and no mark.
+            let marked = *word & mark::ANY;
+            if marked == 0 {
                 holds = self.holds(code);
                 left = behind;
             } else {
-                let [slot, hash, behind @ ..] = behind else {
+                let [slot, word, behind @ ..] = behind else {
                     return false;
                 };
-                holds = self.equals(code, *slot, *hash);
+                holds = match marked {
+                    mark::EQUALS => self.equals(code, *slot, *word),
+                    _ => self.may_hold(marked, *slot, *word) && self.holds(code),
+                };
                 left = behind;
             }
             if !holds {
@@ -379,6 +384,24 @@ impl<'a> Search<'a> {
             }
         }
         true
+    }
+
+    /// Whether any value of a slot has the four bytes that a condition on its text needs.
+    #[inline]
+    fn may_hold(&self, marked: u32, slot: u32, word: u32) -> bool {
+        let seen = self.seen;
+        seen.of(slot).any(|value| {
+            let text = seen.folded(value);
+            match marked {
+                mark::STARTS => text
+                    .first_chunk()
+                    .is_some_and(|four| u32::from_le_bytes(*four) == word),
+                mark::ENDS => text
+                    .last_chunk()
+                    .is_some_and(|four| u32::from_le_bytes(*four) == word),
+                _ => seen.may_have(value, word),
+            }
+        })
     }
 
     /// Whether any value of a slot is the text of a condition, given the lower half of its hash.
