@@ -21,6 +21,12 @@ const CARRIERS: usize = 12;
 /// With more findings than this in one event, each keeps an event of its own as `raw`, so that the whole is not kept many times over.
 const SHARED_FINDINGS: usize = 100;
 
+/// The same where the whole, kept with each finding, would come to more bytes of JSON than this.
+const SHARED_BYTES: usize = 4 * 1024 * 1024;
+
+/// The most bytes of JSON that what surrounds the findings of an event may come to, kept with each of them.
+const SURROUNDING_BYTES: usize = 64 * 1024 * 1024;
+
 /// What a payload holds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Decoded {
@@ -133,7 +139,7 @@ fn decode_object(value: &Value, place: &Place, decoded: &mut Decoded) {
         return;
     }
     if let Some(decoder) = for_shape(value) {
-        run(decoder, &Event::bare(value, place.path.clone()), decoded);
+        run_each(decoder, &Event::bare(value, place.path.clone()), decoded);
         return;
     }
     if let Some(carried) = nest::open(value) {
@@ -210,7 +216,8 @@ fn decode_envelope(root: &Value, envelope: &Envelope<'_>, place: &Place, decoded
         },
         _ => None,
     };
-    let decoder = if is_ocsf(envelope) {
+    let detail = unpacked.as_ref().unwrap_or(envelope.detail);
+    let decoder = if is_ocsf(envelope, detail) {
         ocsf::decode as Decoder
     } else if let Some(decoder) = aws::for_envelope(envelope.source, envelope.detail_type) {
         decoder
@@ -224,12 +231,7 @@ fn decode_envelope(root: &Value, envelope: &Envelope<'_>, place: &Place, decoded
         );
         return;
     };
-    let event = match enveloped(
-        root,
-        envelope,
-        unpacked.as_ref().unwrap_or(envelope.detail),
-        path,
-    ) {
+    let event = match enveloped(root, envelope, detail, path) {
         Ok(event) => event,
         Err(refusal) => {
             decoded.refused.push(refusal.with_source(envelope.source));
@@ -239,27 +241,14 @@ fn decode_envelope(root: &Value, envelope: &Envelope<'_>, place: &Place, decoded
     if decoded.action.is_none() {
         decoded.action = custom_action(&event);
     }
-    match crowd(&event) {
-        Some(findings) => {
-            for index in 0..findings {
-                let own = with_only(root, index);
-                let event = Event {
-                    root: &own,
-                    detail: member(&own, "detail").unwrap_or(&Value::Null),
-                    ..event.clone()
-                };
-                run(decoder, &event, decoded);
-            }
-        }
-        None => run(decoder, &event, decoded),
-    }
+    run_each(decoder, &event, decoded);
 }
 
 /// `Findings Imported V2`, or findings in OCSF under the older name.
-fn is_ocsf(envelope: &Envelope<'_>) -> bool {
+fn is_ocsf(envelope: &Envelope<'_>, detail: &Value) -> bool {
     envelope.source == "aws.securityhub"
         && (envelope.detail_type.ends_with("V2")
-            || member(envelope.detail, "findings")
+            || member(detail, "findings")
                 .and_then(|findings| findings.get(0))
                 .is_some_and(|finding| ocsf::for_shape(finding).is_some()))
 }
@@ -284,6 +273,45 @@ fn enveloped<'a>(
         resources: fields.texts("resources")?,
         base,
     })
+}
+
+/// Decodes an event, with a crowd of findings one by one.
+fn run_each(decoder: Decoder, event: &Event<'_>, decoded: &mut Decoded) {
+    let Some(findings) = crowd(event) else {
+        return run(decoder, event, decoded);
+    };
+    let surroundings = size(&with_only(event, usize::MAX));
+    if surroundings.saturating_mul(findings) > SURROUNDING_BYTES {
+        let reason =
+            format!("holds {findings} findings, with too much beside them to be kept with each");
+        let refusal = Refusal::new(event.base.clone(), reason);
+        decoded.refused.push(match event.source {
+            Some(source) => refusal.with_source(source),
+            None => refusal,
+        });
+        return;
+    }
+    for index in 0..findings {
+        let own = with_only(event, index);
+        let detail = match is_bare(event) {
+            true => &own,
+            false => member(&own, "detail").unwrap_or(&Value::Null),
+        };
+        let one = Event {
+            root: &own,
+            detail,
+            ..event.clone()
+        };
+        let before = decoded.refused.len();
+        run(decoder, &one, decoded);
+        for refusal in &mut decoded.refused[before..] {
+            // It stood first in the event of its own; the path is to lead into the payload.
+            if let Some(below) = refusal.path.strip_prefix(&event.base) {
+                let below = below.replacen("[0]", &format!("[{index}]"), 1);
+                refusal.path = format!("{}{below}", event.base);
+            }
+        }
+    }
 }
 
 fn run(decoder: Decoder, event: &Event<'_>, decoded: &mut Decoded) {
@@ -346,28 +374,42 @@ fn custom_action(event: &Event<'_>) -> Option<CustomAction> {
 /// How many findings an event holds, if they are too many to keep it whole with each.
 fn crowd(event: &Event<'_>) -> Option<usize> {
     let findings = member(event.detail, "findings")?.as_array()?.len();
-    (findings > SHARED_FINDINGS && event.root.get("detail")?.is_object()).then_some(findings)
+    let is_crowd = findings > SHARED_FINDINGS
+        || findings > 1 && size(event.root).saturating_mul(findings) > SHARED_BYTES;
+    is_crowd.then_some(findings)
 }
 
-/// The same event with one of its findings only.
-fn with_only(root: &Value, index: usize) -> Value {
-    let mut own = serde_json::Map::new();
-    for (name, value) in root.as_object().into_iter().flatten() {
-        if name != "detail" {
-            own.insert(name.clone(), value.clone());
-            continue;
-        }
-        let mut detail = serde_json::Map::new();
-        for (name, value) in value.as_object().into_iter().flatten() {
+/// Bytes of the JSON of a value.
+fn size(value: &Value) -> usize {
+    value.to_string().len()
+}
+
+fn is_bare(event: &Event<'_>) -> bool {
+    std::ptr::eq(event.root, event.detail)
+}
+
+/// The same event with one of its findings only, and with its detail unpacked if that came as text.
+fn with_only(event: &Event<'_>, index: usize) -> Value {
+    let narrowed = |detail: &Value| {
+        let members = detail.as_object().into_iter().flatten();
+        let members = members.map(|(name, value)| {
             let kept = match value {
                 Value::Array(findings) if name.eq_ignore_ascii_case("findings") => {
                     Value::Array(findings.get(index).cloned().into_iter().collect())
                 }
                 other => other.clone(),
             };
-            detail.insert(name.clone(), kept);
-        }
-        own.insert(name.clone(), Value::Object(detail));
+            (name.clone(), kept)
+        });
+        Value::Object(members.collect())
+    };
+    if is_bare(event) {
+        return narrowed(event.root);
     }
-    Value::Object(own)
+    let members = event.root.as_object().into_iter().flatten();
+    let members = members.map(|(name, value)| match name.eq_ignore_ascii_case("detail") {
+        true => (name.clone(), narrowed(event.detail)),
+        false => (name.clone(), value.clone()),
+    });
+    Value::Object(members.collect())
 }

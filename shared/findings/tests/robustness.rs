@@ -298,3 +298,69 @@ fn a_crowd_of_findings_in_one_event_is_read_without_keeping_it_many_times() {
     );
     assert_eq!(findings[7].raw["account"], event["account"]);
 }
+
+fn event_of(findings: usize, filler: usize) -> Value {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/ocsf");
+    let payload = std::fs::read(folder.join("findings-imported-v2.json")).unwrap();
+    let mut event: Value = serde_json::from_slice(&payload).unwrap();
+    let one = event["detail"]["findings"][0].clone();
+    event["detail"]["findings"] = (0..findings)
+        .map(|number| {
+            let mut finding = one.clone();
+            finding["finding_info"]["uid"] = format!("f-{number}").into();
+            finding["unmapped"] = "x".repeat(filler).into();
+            finding
+        })
+        .collect();
+    event
+}
+
+#[test]
+fn large_findings_in_one_event_are_not_kept_with_each_other() {
+    let event = event_of(50, 20_000);
+    let mut as_text = event.clone();
+    as_text["detail"] = event["detail"].to_string().into();
+    let mut bare = event["detail"].clone();
+    bare["class_uid"] = 2003.into();
+    for payload in [&event, &as_text, &bare] {
+        let findings = decode_soundly(payload.to_string().as_bytes());
+        assert_eq!(findings.len(), 50);
+        let kept: usize = findings
+            .iter()
+            .map(|finding| finding.raw.to_string().len())
+            .sum();
+        assert!(
+            kept < 2 * payload.to_string().len(),
+            "{kept} bytes are kept"
+        );
+        let own = findings[7].raw.to_string();
+        assert!(own.contains("f-7\"") && !own.contains("f-8\""));
+    }
+}
+
+#[test]
+fn a_few_small_findings_keep_the_event_as_it_came() {
+    let event = event_of(3, 10);
+    for finding in decode_soundly(event.to_string().as_bytes()) {
+        assert_eq!(finding.raw, event);
+    }
+}
+
+#[test]
+fn one_bad_finding_of_a_crowd_is_refused_with_its_place() {
+    let mut event = event_of(150, 10);
+    event["detail"]["findings"][57]["severity_id"] = 77.into();
+    let decoded = decode(event.to_string().as_bytes());
+    assert_eq!(decoded.findings.len(), 149);
+    assert_eq!(decoded.refused[0].path, "detail.findings[57].severity_id");
+}
+
+#[test]
+fn a_crowd_with_too_much_beside_it_is_refused() {
+    let mut event = event_of(400, 10);
+    event["detail"]["beside"] = "x".repeat(300_000).into();
+    let decoded = decode(event.to_string().as_bytes());
+    assert!(decoded.findings.is_empty());
+    assert_eq!(decoded.refused.len(), 1);
+    assert_eq!(decoded.refused[0].path, "detail");
+}
