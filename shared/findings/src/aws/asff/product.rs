@@ -118,7 +118,12 @@ pub(super) fn native_type(asff: &str, source: Source) -> String {
                 return asff.to_owned();
             };
             let purpose = head.rsplit('/').next().unwrap_or(head);
-            format!("{purpose}:{}", tail.replacen('-', "/", 1))
+            // A tail that has its slash is spelled as it should be.
+            if tail.contains('/') {
+                format!("{purpose}:{tail}")
+            } else {
+                format!("{purpose}:{}", tail.replacen('-', "/", 1))
+            }
         }
         Source::AccessAnalyzer => by_end(OF_ACCESS),
         Source::Inspector => by_end(OF_INSPECTION),
@@ -142,6 +147,11 @@ mod tests {
                 "TTPs/Initial Access/UnauthorizedAccess:EC2/SSHBruteForce",
                 Source::Guardduty,
                 "UnauthorizedAccess:EC2/SSHBruteForce",
+            ),
+            (
+                "TTPs/Initial Access/UnauthorizedAccess:EC2/Brute-Force",
+                Source::Guardduty,
+                "UnauthorizedAccess:EC2/Brute-Force",
             ),
             ("TTPs/Discovery", Source::Guardduty, "TTPs/Discovery"),
             (
