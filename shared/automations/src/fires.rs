@@ -56,7 +56,10 @@ pub(crate) fn names_status(automation: &Automation) -> bool {
 
 fn asks_for_status(condition: &Condition) -> bool {
     let path = condition.field.trim_start_matches("$.").to_lowercase();
-    let mut words = path.split(['.', '[', ']']).filter(|word| !word.is_empty());
+    let path = path.strip_prefix('$').unwrap_or(&path);
+    let mut words = path
+        .split(['.', '[', ']', '\'', '"'])
+        .filter(|word| !word.is_empty());
     match words.next() {
         Some("status") => true,
         Some("raw" | "defender") => words.any(|word| STATUS_WORDS.contains(&word)),
@@ -140,6 +143,9 @@ mod tests {
             "raw.detail.findings[0].Compliance.Status",
             "raw.detail.newEvaluationResult.complianceType",
             "raw.properties.state",
+            "raw['detail']['findings'][0]['Compliance']['Status']",
+            "defender.properties[\"status\"].code",
+            "$['status']",
         ] {
             let automation = automation(json!({
                 "trigger": "compliance",
