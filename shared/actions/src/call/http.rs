@@ -195,7 +195,7 @@ fn encode(value: &mut Value) {
                     b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' => {
                         char::from(byte).to_string()
                     }
-                    // A dot alone, or two, would lead elsewhere in a path.
+                    // A dot alone, or two, would lead elsewhere in a path: `target` refuses what becomes of them.
                     b'.' if !matches!(text.as_str(), "." | "..") => ".".to_owned(),
                     byte => format!("%{byte:02X}"),
                 })
@@ -293,6 +293,11 @@ fn output(answer: &Answer, secrets: &[&str]) -> Value {
 fn target(http: &Http, base: Option<&Url>) -> Result<Url, ActionError> {
     let invalid =
         |error: url::ParseError| ActionError::permanent(format!("`url` is not valid: {error}"));
+    if leads_elsewhere(&http.url) {
+        return Err(ActionError::permanent(
+            "a part of `url` is `.` or `..` in disguise, which would lead elsewhere",
+        ));
+    }
     let absolute = http.url.contains("://");
     let mut url = match base {
         None if absolute => Url::parse(&http.url).map_err(invalid)?,
@@ -345,6 +350,15 @@ fn target(http: &Http, base: Option<&Url>) -> Result<Url, ActionError> {
         url.query_pairs_mut().extend_pairs(&http.query);
     }
     Ok(url)
+}
+
+/// Whether a part of the path is dots of which one is percent-encoded: URLs take it for the plain dots.
+fn leads_elsewhere(url: &str) -> bool {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    path.split(['/', '\\']).any(|part| {
+        let plain = part.to_ascii_lowercase().replace("%2e", ".");
+        plain.len() < part.len() && matches!(plain.as_str(), "." | "..")
+    })
 }
 
 async fn exchange(

@@ -131,10 +131,33 @@ fn a_value_of_the_finding_stays_within_its_part_of_the_path() {
     )
     .unwrap();
     assert_eq!(http.url, "SEC/1/..%2F..%2Fadmin%3Fx%3D1%23y");
+}
+
+#[test]
+fn a_value_of_dots_does_not_lead_elsewhere_below_the_connection() {
+    let base = Url::parse("https://example.com/api").unwrap();
+    for (id, url) in [
+        ("..", "findings/{{ finding.id }}/notes"),
+        (".", "findings/{{ finding.id }}/notes"),
+        (".", "findings/{{ finding.id }}{{ finding.id }}/notes"),
+        (".", "findings/.{{ finding.id }}?x=1"),
+        ("..", "https://example.com/api/findings/{{ finding.id }}"),
+    ] {
+        let mut finding = sample::finding();
+        finding.id = id.to_owned();
+        let context = sample::context_of(&finding, json!({}));
+        let http = prepare(&step("GET", url), &context).unwrap();
+        assert!(target(&http, Some(&base)).is_err(), "{id} in {url}");
+    }
+    let mut finding = sample::finding();
     finding.id = "..".to_owned();
     let context = sample::context_of(&finding, json!({}));
-    let http = prepare(&step("GET", "a/{{ finding.id }}/b"), &context).unwrap();
-    assert_eq!(http.url, "a/%2E%2E/b");
+    let http = prepare(&step("GET", "search?id={{ finding.id }}"), &context).unwrap();
+    assert!(target(&http, Some(&base)).is_ok(), "a query has no way");
+    finding.id = "...".to_owned();
+    let context = sample::context_of(&finding, json!({}));
+    let http = prepare(&step("GET", "findings/{{ finding.id }}"), &context).unwrap();
+    assert!(target(&http, Some(&base)).is_ok(), "three dots are a name");
 }
 
 #[test]
