@@ -91,7 +91,7 @@ fn file_name(key: &str) -> String {
 /// Writes a file whole and for good; false if there is one already.
 fn write_once(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
+    create_folder(folder)?;
     if path.try_exists()? {
         // Who wrote it may have died before it was sure to stay.
         sync(folder)?;
@@ -101,7 +101,7 @@ fn write_once(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     getrandom::fill(&mut nonce).map_err(|error| io::Error::other(error.to_string()))?;
     let draft = folder.join(format!(".{:016x}.part", u64::from_ne_bytes(nonce)));
     let written = (|| {
-        let mut file = File::options().write(true).create_new(true).open(&draft)?;
+        let mut file = own_file().open(&draft)?;
         file.write_all(bytes)?;
         file.sync_all()
     })();
@@ -125,6 +125,30 @@ fn write_once(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     let new = linked?;
     sync(folder)?;
     Ok(new)
+}
+
+/// Makes the folder where there is none, for its owner only: findings are nobody else's business.
+fn create_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(folder)
+}
+
+/// How a new file is opened that only its owner may read.
+fn own_file() -> fs::OpenOptions {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options
 }
 
 /// Makes the folder's list of files stay after a loss of power, where folders can be opened.

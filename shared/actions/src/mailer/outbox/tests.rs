@@ -32,3 +32,16 @@ fn a_file_is_written_whole_or_not_at_all() {
     let left: Vec<_> = fs::read_dir(path.parent().unwrap()).unwrap().collect();
     assert_eq!(left.len(), 1);
 }
+
+#[cfg(unix)]
+#[test]
+fn only_its_owner_may_read_a_mail() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("outbox").join("a.eml");
+    write_once(&path, b"mail").unwrap();
+    for (path, mode) in [(path.as_path(), 0o600), (path.parent().unwrap(), 0o700)] {
+        let found = fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(found, mode, "{}", path.display());
+    }
+}
