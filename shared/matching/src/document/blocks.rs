@@ -71,56 +71,51 @@ fn look(
     control: &mut Option<usize>,
     blocks: &mut Vec<Block>,
 ) {
-    let mut masks = Masks::default();
-    for (part, bytes) in chunk.as_chunks::<16>().0.iter().enumerate() {
-        masks.add(u8x16::from(*bytes), part * 16);
-    }
-    survey.wide |= masks.wide != 0;
-    survey.escapes |= masks.backslashes != 0;
-    let escaped = if masks.backslashes == 0 {
-        std::mem::take(&mut carry.escaped)
+    let parts: [u8x16; 4] =
+        std::array::from_fn(|part| u8x16::from(chunk.as_chunks::<16>().0[part]));
+    let each = |byte: u8| parts.map(|part| part.simd_eq(u8x16::splat(byte)));
+    // Rare ones are asked for all at once, and place by place only if there are any.
+    survey.wide |= any(parts);
+    let found = each(b'\\');
+    let escaped = if any(found) {
+        survey.escapes = true;
+        escapes(bits(found), &mut carry.escaped)
     } else {
-        escapes(masks.backslashes, &mut carry.escaped)
+        std::mem::take(&mut carry.escaped)
     };
-    let quotes = masks.quotes & !escaped;
+    let quotes = bits(each(b'"')) & !escaped;
     // Ones from each opening quote up to its closing one.
     let in_string = running_xor(quotes) ^ carry.in_string;
     carry.in_string = ((in_string as i64) >> 63) as u64;
-    let controls = masks.controls & in_string;
-    if controls != 0 && control.is_none() {
-        *control = Some(blocks.len() * BLOCK + controls.trailing_zeros() as usize);
+    let controls = parts.map(|part| part.min(u8x16::splat(0x1F)).simd_eq(part));
+    if any(controls) {
+        let controls = bits(controls) & in_string;
+        if controls != 0 && control.is_none() {
+            *control = Some(blocks.len() * BLOCK + controls.trailing_zeros() as usize);
+        }
     }
+    // `[` and `{` differ in one bit, and so do `]` and `}`.
+    let joined = parts.map(|part| part | u8x16::splat(0x20));
+    let opens = bits(joined.map(|part| part.simd_eq(u8x16::splat(b'{')))) & !in_string;
+    let closes = bits(joined.map(|part| part.simd_eq(u8x16::splat(b'}')))) & !in_string;
     blocks.push(Block {
         quotes,
-        opens: masks.opens & !in_string,
-        closes: masks.closes & !in_string,
+        opens,
+        closes,
     });
 }
 
-#[derive(Default)]
-struct Masks {
-    quotes: u64,
-    backslashes: u64,
-    opens: u64,
-    closes: u64,
-    controls: u64,
-    wide: u64,
+/// The upper bit of every byte.
+#[inline(always)]
+fn bits(parts: [u8x16; 4]) -> u64 {
+    let [first, second, third, fourth] = parts.map(|part| u64::from(part.to_bitmask()));
+    first | second << 16 | third << 32 | fourth << 48
 }
 
-impl Masks {
-    #[inline(always)]
-    fn add(&mut self, bytes: u8x16, shift: usize) {
-        let bits = |found: u8x16| u64::from(found.to_bitmask()) << shift;
-        let is = |byte: u8| bits(bytes.simd_eq(u8x16::splat(byte)));
-        self.quotes |= is(b'"');
-        self.backslashes |= is(b'\\');
-        // `[` and `{` differ in one bit, and so do `]` and `}`.
-        let joined = bytes | u8x16::splat(0x20);
-        self.opens |= bits(joined.simd_eq(u8x16::splat(b'{')));
-        self.closes |= bits(joined.simd_eq(u8x16::splat(b'}')));
-        self.controls |= bits(bytes.min(u8x16::splat(0x1F)).simd_eq(bytes));
-        self.wide |= bits(bytes);
-    }
+/// Whether the upper bit of any byte is set.
+#[inline(always)]
+fn any([first, second, third, fourth]: [u8x16; 4]) -> bool {
+    (first | second | third | fourth).to_bitmask() != 0
 }
 
 /// The characters that a backslash takes as they are, given the backslashes: those after a run of odd length.

@@ -16,9 +16,9 @@ struct Entry {
 impl Table {
     /// Room for so many hashes and no more.
     pub(crate) fn with_room(hashes: usize) -> Self {
-        // A quarter stays free, which keeps the runs short.
+        // Half of it stays free: most lookups find nothing, and end at the first free entry.
         Self {
-            entries: vec![Entry::default(); hashes + hashes / 3 + 1],
+            entries: vec![Entry::default(); 2 * hashes + 1],
         }
     }
 
