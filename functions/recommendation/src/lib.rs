@@ -3,4 +3,4 @@
 
 mod handler;
 
-pub use handler::{HandlerError, handle};
+pub use handler::handle;

@@ -1,4 +1,5 @@
 use super::*;
+use lambda_runtime::Diagnostic;
 use quench_app::{Config, Page, RunFilter, catalog};
 use quench_automations::{Library, SourceFile, load};
 use quench_findings::Transition;
