@@ -1,3 +1,4 @@
+mod growth;
 mod walk;
 
 use super::names::Names;
@@ -124,7 +125,18 @@ fn parsed(source: &str) -> Result<Stmt<'_>, TemplateFault> {
             return Err(too_long(place, "the chain of `elif`", help));
         }
     }
-    parse(source, "template", SyntaxConfig::default()).map_err(|error| syntax_fault(source, &error))
+    let template = parse(source, "template", SyntaxConfig::default())
+        .map_err(|error| syntax_fault(source, &error))?;
+    if let Some(span) = growth::too_large(&template) {
+        let place = span.start_offset as usize..span.end_offset as usize;
+        return Err(TemplateFault {
+            offset: place.start,
+            len: place.len(),
+            message: "the value is put together from too many others".to_owned(),
+            help: Some("print the parts one after another instead".to_owned()),
+        });
+    }
+    Ok(template)
 }
 
 /// The first block that holds text back from the output, where no limit reaches it.
@@ -226,6 +238,50 @@ mod tests {
             }
         }
         out
+    }
+
+    #[test]
+    fn a_value_that_doubles_again_and_again_is_refused_before_it_is_made() {
+        for (first, again) in [
+            ("'xy'", "a ~ a"),
+            ("'xy'", "[a, a]"),
+            ("'xy'", "{'b': a, 'c': a}"),
+            ("range(9)|list", "a + a"),
+            ("'xy'", "a|replace('x', a)"),
+            ("'xy'", "dict(b=a, c=a)"),
+        ] {
+            let doubling = format!("{{% set a = {again} %}}");
+            let source = |times| {
+                format!(
+                    "{{% set a = {first} %}}{}{{{{ 1 }}}}",
+                    doubling.repeat(times)
+                )
+            };
+            assert_eq!(faults(&source(3), &Names::default()), [], "{again}");
+            let faults = faults(&source(40), &Names::default());
+            assert_eq!(
+                faults[0].message, "the value is put together from too many others",
+                "{again}"
+            );
+            let rendered = super::super::render(
+                &source(40),
+                &serde_json::json!({}),
+                super::super::Escape::None,
+            );
+            assert!(
+                matches!(rendered, Err(RenderError::Invalid(_))),
+                "{again}: {rendered:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_loop_sets_does_not_grow_from_turn_to_turn() {
+        let source =
+            "{% set a = 'x' %}{% for i in range(50) %}{% set a = a ~ a %}{{ a }}{% endfor %}";
+        let rendered =
+            super::super::render(source, &serde_json::json!({}), super::super::Escape::None);
+        assert_eq!(rendered, Ok("xx".repeat(50)));
     }
 
     #[test]
