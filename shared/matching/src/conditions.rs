@@ -290,7 +290,7 @@ impl Asked<'_> {
             Self::Other(Test::In(List::Texts(_))) => wants::TEXT | wants::HASH | wants::FOLDED,
             Self::Other(Test::NotIn(List::Texts(_))) => wants::TEXT | wants::FOLDED,
             Self::Other(Test::Matches(pattern)) => {
-                if pattern.literal.is_some() {
+                if !pattern.literals.is_empty() {
                     wants::TEXT | wants::FOLDED
                 } else {
                     wants::TEXT

@@ -321,7 +321,7 @@ fn pattern(pattern: &str) -> Result<Pattern, ConditionFault> {
         })?;
     Ok(Pattern {
         regex,
-        literal: literal::required(pattern).map(String::into_boxed_str),
+        literals: literal::required(pattern),
     })
 }
 

@@ -63,7 +63,10 @@ struct Details {
     prefixes: Vec<u32>,
     /// Lengths of the suffixes looked up.
     suffixes: Vec<u32>,
+    /// One for each length of grams looked up, the shortest first.
     screens: Vec<Screen>,
+    /// What grams of four and of eight bytes begin with, so that a text is gone through once for both.
+    starts: Option<Screen>,
     /// Lengths of the network prefixes looked up, each with whether it is IPv6.
     networks: Vec<(bool, u8)>,
     /// Lower bounds, the lowest first.
@@ -187,6 +190,7 @@ impl Index {
                     + details
                         .screens
                         .iter()
+                        .chain(&details.starts)
                         .map(|screen| size_of::<Screen>() + 8 * screen.bits.len())
                         .sum::<usize>()
                     + 2 * details.networks.capacity()

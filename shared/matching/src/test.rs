@@ -48,8 +48,8 @@ pub(crate) enum List {
 #[derive(Debug, Clone)]
 pub(crate) struct Pattern {
     pub(crate) regex: Regex,
-    /// A folded text that is in the folding of whatever matches.
-    pub(crate) literal: Option<Box<str>>,
+    /// Folded texts that are all in the folding of whatever matches.
+    pub(crate) literals: Vec<Box<str>>,
 }
 
 /// Which numbers count as read.

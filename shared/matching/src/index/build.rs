@@ -84,7 +84,13 @@ fn likelihoods(conditions: &Conditions, slots: usize, sets: &[Set<'_>]) -> Vec<f
                         .unwrap_or(0.95),
                     Test::Cidr(networks) => 0.05 * networks.len() as f32,
                     Test::Matches(pattern) => {
-                        match pattern.literal.as_ref().map_or(0, |literal| literal.len()) {
+                        match pattern
+                            .literals
+                            .iter()
+                            .map(|text| text.len())
+                            .max()
+                            .unwrap_or(0)
+                        {
                             0 => 0.9,
                             1..4 => 0.4,
                             _ => 0.1,
@@ -218,8 +224,8 @@ impl<'a> Builder<'a> {
     fn count_grams(&self) -> Vec<u32> {
         let mut counts = vec![0; 1 << 16];
         for (code, _) in &self.pivots {
-            if let Some(needle) = self.needle(*code) {
-                let slot = self.conditions.slot(*code);
+            let slot = self.conditions.slot(*code);
+            for needle in self.needles(*code) {
                 for (_, length, gram) in grams(needle.as_bytes()) {
                     counts[place(slot, length, gram)] += 1;
                 }
@@ -228,21 +234,27 @@ impl<'a> Builder<'a> {
         counts
     }
 
-    /// The folded text that must be somewhere in a value.
-    fn needle(&self, code: Code) -> Option<String> {
+    /// The folded texts that must all be somewhere in a value; none if others than their grams find it.
+    fn needles(&self, code: Code) -> Vec<Box<str>> {
         match self.conditions.asked(code) {
-            Asked::Text(TextOperator::Contains, text) if !text.is_empty() => Some(fold(text)),
-            Asked::Other(Test::Matches(pattern)) => pattern.literal.as_deref().map(str::to_owned),
-            _ => None,
+            Asked::Text(TextOperator::Contains, text) if !text.is_empty() => {
+                vec![fold(text).into_boxed_str()]
+            }
+            Asked::Other(Test::Matches(pattern)) => pattern.literals.clone(),
+            _ => Vec::new(),
         }
     }
 
     /// Makes a pivot findable.
     fn enter(&mut self, code: Code, pivot: u32, counts: &[u32]) {
         let slot = self.conditions.slot(code);
-        if let Some(needle) = self.needle(code) {
-            let rarest = grams(needle.as_bytes())
-                .min_by_key(|(_, length, gram)| counts[place(slot, *length, *gram)]);
+        let needles = self.needles(code);
+        if !needles.is_empty() {
+            // Long grams are rarer in documents, whatever the rules make of them.
+            let rarest = needles
+                .iter()
+                .flat_map(|needle| grams(needle.as_bytes()))
+                .min_by_key(|(_, length, gram)| (counts[place(slot, *length, *gram)], 8 - length));
             if let Some((at, length, gram)) = rarest {
                 if let Asked::Text(..) = self.conditions.asked(code) {
                     self.index.records[pivot as usize + 2] = at;
@@ -368,6 +380,19 @@ impl<'a> Builder<'a> {
             }
             self.details[*slot as usize].screens.push(screen);
             grams = rest;
+        }
+        let long = self.grams.iter().filter(|(_, length, _)| *length >= 4);
+        let mut starts: Vec<(u32, u64)> = long
+            .map(|(slot, _, gram)| (*slot, gram & u64::from(u32::MAX)))
+            .collect();
+        starts.sort_unstable();
+        starts.dedup();
+        for group in starts.chunk_by(|left, right| left.0 == right.0) {
+            let mut screen = Screen::with_room(group.len(), 4);
+            for (_, start) in group {
+                screen.add(*start);
+            }
+            self.details[group[0].0 as usize].starts = Some(screen);
         }
     }
 }

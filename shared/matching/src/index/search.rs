@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::{Index, LINK, NOWHERE, PIVOT, gram, hash, key, look, mark};
+use super::{Index, LINK, NOWHERE, PIVOT, Screen, gram, hash, key, look, mark};
 use crate::conditions::{Asked, Code, Conditions};
 use crate::document::seen::{Seen, SeenValue};
 use crate::network::Network;
@@ -211,14 +211,32 @@ impl<'a> Search<'a> {
             };
             self.probe(slot, hash::text(&text[start..]), key::SUFFIX, value, VALUE);
         }
-        for screen in &details.screens {
-            let purpose = key::gram(screen.length);
+        let short = details.screens.partition_point(|screen| screen.length < 4);
+        let (short, long) = details.screens.split_at(short);
+        for screen in short {
             for (at, bytes) in (0..).zip(text.windows(usize::from(screen.length))) {
-                let gram = gram(bytes);
-                if screen.passes(gram) {
-                    self.probe(slot, gram, purpose, value, at);
+                self.gram(value, slot, screen, bytes, at);
+            }
+        }
+        if let Some(starts) = &details.starts {
+            for (at, bytes) in (0..).zip(text.windows(4)) {
+                if starts.passes(gram(bytes)) {
+                    for screen in long {
+                        let start = at as usize;
+                        if let Some(bytes) = text.get(start..start + usize::from(screen.length)) {
+                            self.gram(value, slot, screen, bytes, at);
+                        }
+                    }
                 }
             }
+        }
+    }
+
+    #[inline]
+    fn gram(&mut self, value: u32, slot: u32, screen: &Screen, bytes: &[u8], at: u32) {
+        let gram = gram(bytes);
+        if screen.passes(gram) {
+            self.probe(slot, gram, key::gram(screen.length), value, at);
         }
     }
 
