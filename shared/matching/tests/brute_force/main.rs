@@ -300,3 +300,103 @@ fn cases() -> u32 {
         .and_then(|cases| cases.parse().ok())
         .unwrap_or(512)
 }
+
+/// Rules made of what one real payload holds, asked of that payload and of others; `QUENCH_CORPUS` names the folder.
+#[test]
+fn real_payloads_match_as_a_naive_reading_says() {
+    let Some(folder) = std::env::var_os("QUENCH_CORPUS") else {
+        eprintln!("QUENCH_CORPUS is not set: no real payloads are tried");
+        return;
+    };
+    let mut payloads: Vec<(String, Value)> = Vec::new();
+    let mut folders = vec![std::path::PathBuf::from(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder").flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            } else if let Ok(text) = std::fs::read_to_string(entry.path())
+                && let Ok(parsed) = serde_json::from_str(&text)
+            {
+                payloads.push((text, parsed));
+            }
+        }
+    }
+    assert!(!payloads.is_empty(), "no payloads found");
+    payloads.sort_by(|left, right| left.0.cmp(&right.0));
+    let mut scratch = Scratch::default();
+    for (number, (_, payload)) in payloads.iter().enumerate() {
+        let mut conditions = Vec::new();
+        ask(payload, &mut String::from("$"), &mut conditions);
+        conditions.truncate(200);
+        let rules: Vec<Rule> = conditions
+            .chunks(2)
+            .enumerate()
+            .map(|(rule, pair)| Rule {
+                name: format!("rule-{rule}"),
+                sets: vec![pair.to_vec()],
+            })
+            .collect();
+        let matcher = compile(&rules).expect("valid rules");
+        for (text, parsed) in payloads.iter().cycle().skip(number).take(8) {
+            let expected: Vec<usize> = (0..rules.len())
+                .filter(|rule| reference::rule_matches(&rules[*rule], parsed))
+                .collect();
+            assert_eq!(
+                matcher.matches_bytes(text.as_bytes(), &mut scratch),
+                Ok(&expected[..]),
+                "{text}"
+            );
+            assert_eq!(
+                matcher.matches_value(parsed, &mut scratch),
+                &expected,
+                "{text}"
+            );
+        }
+    }
+}
+
+/// Conditions that a value fulfils, one for each scalar in it, of changing operators.
+fn ask(value: &Value, path: &mut String, conditions: &mut Vec<Condition>) {
+    let length = path.len();
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members
+                .iter()
+                .filter(|(name, _)| !name.contains(['\'', ']', '\\']))
+            {
+                path.push_str(&format!("['{name}']"));
+                ask(member, path, conditions);
+                path.truncate(length);
+            }
+        }
+        Value::Array(elements) => elements
+            .iter()
+            .take(3)
+            .for_each(|element| ask(element, path, conditions)),
+        _ if length > 1 => {
+            let (operator, value) = match (value, conditions.len() % 4) {
+                (Value::String(text), 1) => (
+                    Operator::Contains,
+                    json!(text.chars().skip(2).take(9).collect::<String>()),
+                ),
+                (Value::String(text), 2) => (
+                    Operator::StartsWith,
+                    json!(text.to_uppercase().chars().take(6).collect::<String>()),
+                ),
+                (Value::Number(_), 1 | 2) => (Operator::GreaterThanOrEqual, value.clone()),
+                (_, 3) => (Operator::Exists, json!(true)),
+                _ => (Operator::Equals, value.clone()),
+            };
+            let condition = Condition {
+                field: path.clone(),
+                operator,
+                value,
+                value_type: None,
+            };
+            if quench_matching::check(&condition).is_ok() {
+                conditions.push(condition);
+            }
+        }
+        _ => {}
+    }
+}
