@@ -26,5 +26,5 @@ pub use queue::{DeadLetter, Depth, Message, Queue, Queues, Sending};
 pub use run::{Entry, Event, Run, RunState, StartedBy};
 pub use store::{
     Applied, Change, Claim, Expired, FindingFilter, FindingRecord, Inventory, Lease, Page,
-    RunFilter, RunStage, Sqlite, Store, StoreError, Stored,
+    RunFilter, RunStage, Sqlite, Standing, Store, StoreError, Stored,
 };

@@ -7,7 +7,7 @@ pub(crate) mod sqlite;
 pub use error::StoreError;
 pub use record::{
     Applied, Change, Claim, Expired, FindingFilter, FindingRecord, Inventory, Lease, Page,
-    RunFilter, RunStage, Stored,
+    RunFilter, RunStage, Standing, Stored,
 };
 pub use sqlite::Sqlite;
 
@@ -351,6 +351,15 @@ impl Store {
     pub async fn unfinished(&self) -> Result<u64, StoreError> {
         let Store::Sqlite(sqlite) = self;
         sqlite.unfinished().await
+    }
+
+    /// How far these runs are; those that are not there count as finished.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn standing(&self, runs: &[String], now: Timestamp) -> Result<Standing, StoreError> {
+        let Store::Sqlite(sqlite) = self;
+        sqlite.standing(runs, now).await
     }
 
     /// Removes some of the findings and finished runs last touched before `before`.

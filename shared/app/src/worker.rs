@@ -5,7 +5,7 @@ use crate::clock::{before, until};
 use crate::delivery::{Delivery, deliver};
 use crate::intake::{IntakeError, dispatch_pending};
 use crate::queue::{Message, Queue, Sending};
-use crate::store::StoreError;
+use crate::store::{Standing, StoreError};
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,8 @@ const BATCH: u32 = 10;
 const SWEEP: u32 = 1000;
 /// How often queues are asked for messages that other processes sent.
 const POLL: Duration = Duration::from_millis(500);
+/// How often one looks after a run that another process works on.
+const GLANCE: Duration = Duration::from_millis(100);
 /// The shortest wait for what is due any moment.
 const NAP: Duration = Duration::from_millis(20);
 /// How often runs are looked for that are due and that no message speaks of.
@@ -204,14 +206,14 @@ pub async fn expire(app: &App) -> Result<(), StoreError> {
     }
 }
 
-/// How far [`drain`] got.
+/// How far [`drain`] or [`finish`] got.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Drained {
     /// Messages that were dealt with.
     pub done: usize,
     /// Deliveries that failed.
     pub failed: usize,
-    /// Runs that are not finished: they wait, or another process works on them.
+    /// Runs that are not finished, of those that were waited for: they wait, or another process works on them.
     pub unfinished: u64,
     /// When the first of those becomes due.
     pub next: Option<Timestamp>,
@@ -225,6 +227,80 @@ pub struct Drained {
 pub async fn drain(
     app: &App,
     patience: Duration,
+    progress: impl FnMut(&Drained),
+) -> Result<Drained, IntakeError> {
+    work_off(app, Aim::Everything, patience, progress).await
+}
+
+/// Deals with whatever is due until these runs are finished, waiting for them for no longer than `patience` in all:
+/// what else waits, or fails and is to be tried again, keeps nobody here. `progress` hears of every message that was
+/// dealt with.
+///
+/// Without any runs it returns as soon as nothing is due; runs that are not in the store count as finished.
+///
+/// # Errors
+/// The store or the definitions in it fail.
+pub async fn finish(
+    app: &App,
+    runs: &[String],
+    patience: Duration,
+    progress: impl FnMut(&Drained),
+) -> Result<Drained, IntakeError> {
+    work_off(app, Aim::Runs(runs.to_vec()), patience, progress).await
+}
+
+/// What is waited for.
+enum Aim {
+    Everything,
+    /// These runs; those at the end that are known to be finished are taken away.
+    Runs(Vec<String>),
+}
+
+impl Aim {
+    /// Whether there is nothing more to wait for, whatever else is due.
+    async fn is_reached(&mut self, app: &App) -> Result<bool, StoreError> {
+        let Aim::Runs(runs) = self else {
+            return Ok(false);
+        };
+        if runs.is_empty() {
+            return Ok(false);
+        }
+        while let Some(last) = runs.last() {
+            let standing = app
+                .store
+                .standing(std::slice::from_ref(last), app.clock.now())
+                .await?;
+            if standing.unfinished > 0 {
+                return Ok(false);
+            }
+            // The last one stays, to tell this list from one that was empty from the start.
+            if runs.len() == 1 {
+                return Ok(true);
+            }
+            runs.pop();
+        }
+        Ok(true)
+    }
+
+    async fn standing(&self, app: &App) -> Result<Standing, StoreError> {
+        match self {
+            Aim::Everything => Ok(Standing {
+                unfinished: app.store.unfinished().await?,
+                held: 0,
+                next: earlier(
+                    app.store.next_due().await?,
+                    app.queues.next_visible().await?,
+                ),
+            }),
+            Aim::Runs(runs) => app.store.standing(runs, app.clock.now()).await,
+        }
+    }
+}
+
+async fn work_off(
+    app: &App,
+    mut aim: Aim,
+    patience: Duration,
     mut progress: impl FnMut(&Drained),
 ) -> Result<Drained, IntakeError> {
     let mut left = patience;
@@ -233,7 +309,8 @@ pub async fn drain(
     dispatch_pending(app, Duration::ZERO).await?;
     queue_due(app, Duration::ZERO).await?;
     loop {
-        let received = fill(app, &mut in_hand).await?;
+        // What is in hand is brought to its end even so: a step that breaks off leaves doubt whether it happened.
+        let received = !aim.is_reached(app).await? && fill(app, &mut in_hand).await?;
         if let Some(done) = in_hand.join_next().await {
             match done {
                 Ok(true) => drained.done += 1,
@@ -245,19 +322,19 @@ pub async fn drain(
         if received {
             continue;
         }
-        let now = app.clock.now();
-        drained.unfinished = app.store.unfinished().await?;
-        drained.next = earlier(
-            app.store.next_due().await?,
-            app.queues.next_visible().await?,
-        );
+        let standing = aim.standing(app).await?;
+        (drained.unfinished, drained.next) = (standing.unfinished, standing.next);
         let Some(next) = drained.next else {
             return Ok(drained);
         };
-        if until(now, next) > left || left.is_zero() {
+        let wait = until(app.clock.now(), next);
+        // Whoever holds a run may be done with it long before the lease ends.
+        let held = standing.held > 0;
+        if left.is_zero() || (wait > left && !held) {
             return Ok(drained);
         }
-        let pause = until(now, next).clamp(NAP, POLL).min(left);
+        let longest = if held { GLANCE } else { POLL };
+        let pause = wait.clamp(NAP, longest).min(left);
         tokio::time::sleep(pause).await;
         left -= pause;
         queue_due(app, Duration::ZERO).await?;

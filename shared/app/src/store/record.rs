@@ -246,6 +246,17 @@ pub struct Lease {
     pub until: Timestamp,
 }
 
+/// How far some runs are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// How many of them are not finished.
+    pub unfinished: u64,
+    /// How many of those somebody works on.
+    pub held: u64,
+    /// When the first of those that are not finished becomes due, or may be taken from who holds it.
+    pub next: Option<Timestamp>,
+}
+
 /// How much was removed for its age.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expired {

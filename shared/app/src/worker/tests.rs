@@ -335,3 +335,120 @@ run:
     let drained = drain(&app, PATIENCE, |_| {}).await.unwrap();
     assert_eq!((drained.done, drained.unfinished), (1, 0));
 }
+
+/// A playbook that waits an hour and one that ends at once.
+const SLOW_AND_QUICK: &str = "\
+playbook: slow
+triggers: [compliance]
+steps:
+  - id: pause
+    wait: { for: 1h }
+  - id: end
+    stop: { reason: over }
+---
+playbook: quick
+triggers: [compliance]
+steps:
+  - id: end
+    stop: { reason: over }
+";
+
+async fn started_by_hand(app: &App, playbook: &str, bucket: &str) -> String {
+    let taken = crate::intake::intake(app, &event(bucket, false, 1))
+        .await
+        .unwrap();
+    let finding = &taken.findings[0].finding.id;
+    let triggered = crate::trigger::trigger(app, playbook, finding, &Default::default(), "anna")
+        .await
+        .unwrap();
+    triggered.run.id
+}
+
+#[tokio::test]
+async fn finishing_runs_waits_for_no_others() {
+    let folder = TempDir::new().unwrap();
+    let app = app(folder.path(), &Clock::System).await;
+    apply(&app, SLOW_AND_QUICK).await;
+    let slow = started_by_hand(&app, "slow", "shop").await;
+    let quick = started_by_hand(&app, "quick", "barn").await;
+    let begun = Instant::now();
+    let two_hours = Duration::from_secs(7200);
+    let finished = finish(&app, std::slice::from_ref(&quick), two_hours, |_| {})
+        .await
+        .unwrap();
+    assert_eq!((finished.unfinished, finished.next), (0, None));
+    // What was due was worked on as well, as far as it went.
+    assert_eq!(
+        stages(&app).await,
+        BTreeMap::from([(RunStage::Waiting, 1), (RunStage::Stopped, 1)])
+    );
+    // A message that is tried again later, over and over, holds nobody up either.
+    post(&app, Queue::Runs, b"later").await;
+    let failing = app
+        .queues
+        .receive(Queue::Runs, 1, PATIENCE, app.clock.now())
+        .await
+        .unwrap()
+        .remove(0);
+    app.queues
+        .nack(
+            &failing,
+            Duration::from_secs(5),
+            "the store is busy",
+            app.clock.now(),
+        )
+        .await
+        .unwrap();
+    let none = finish(&app, &[], two_hours, |_| {}).await.unwrap();
+    assert_eq!((none.done, none.unfinished), (0, 0));
+    // One that waits for longer than the patience is told with its time.
+    let both = finish(&app, &[quick, slow], PATIENCE, |_| {})
+        .await
+        .unwrap();
+    assert_eq!(both.unfinished, 1);
+    assert!(both.next.unwrap() > app.clock.now() + Duration::from_secs(3000));
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn finishing_runs_waits_for_those_that_another_process_works_on() {
+    let folder = TempDir::new().unwrap();
+    let app = app(folder.path(), &Clock::System).await;
+    apply(&app, SLOW_AND_QUICK).await;
+    let quick = started_by_hand(&app, "quick", "barn").await;
+    let (now, lease) = (app.clock.now(), Duration::from_secs(600));
+    let crate::store::Claim::Held { lease, .. } = app
+        .store
+        .claim_run(&quick, "another", now, lease)
+        .await
+        .unwrap()
+    else {
+        panic!("nobody else can hold it");
+    };
+    let other = tokio::spawn({
+        let app = app.clone();
+        async move {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let over = RunState::Succeeded;
+            app.store.settle(&lease, &over, app.clock.now()).await
+        }
+    });
+    let begun = Instant::now();
+    let finished = finish(&app, std::slice::from_ref(&quick), PATIENCE, |_| {})
+        .await
+        .unwrap();
+    other.await.unwrap().unwrap();
+    assert_eq!((finished.unfinished, finished.next), (0, None));
+    assert!(begun.elapsed() >= Duration::from_millis(250));
+    assert!(begun.elapsed() < PATIENCE);
+}
+
+#[tokio::test]
+async fn runs_that_are_not_there_are_finished() {
+    let folder = TempDir::new().unwrap();
+    let app = with_rules(folder.path(), &Clock::System).await;
+    let finished = finish(&app, &["none".to_owned()], PATIENCE, |_| {})
+        .await
+        .unwrap();
+    assert_eq!(finished, Drained::default());
+}

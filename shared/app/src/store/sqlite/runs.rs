@@ -1,7 +1,7 @@
 use super::{Fault, Sqlite, from_json, integer, micros, time, to_json};
 use crate::clock::after;
 use crate::run::{Entry, Event, Run, RunState, StartedBy};
-use crate::store::{Claim, Expired, Lease, Page, RunFilter, RunStage, StoreError};
+use crate::store::{Claim, Expired, Lease, Page, RunFilter, RunStage, Standing, StoreError};
 use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params, params_from_iter};
@@ -218,6 +218,28 @@ impl Sqlite {
                 .prepare_cached("SELECT count(*) FROM runs WHERE due IS NOT NULL")?
                 .query_row([], |row| row.get(0))?;
             Ok(super::count(unfinished))
+        })
+        .await
+    }
+
+    pub(crate) async fn standing(
+        &self,
+        runs: &[String],
+        now: Timestamp,
+    ) -> Result<Standing, StoreError> {
+        let runs = to_json(&runs);
+        self.read(move |connection| {
+            let sql = "SELECT count(*), coalesce(sum(coalesce(leased_until, 0) > ?2), 0), min(due) FROM runs
+                 WHERE due IS NOT NULL AND id IN (SELECT value FROM json_each(?1))";
+            Ok(connection
+                .prepare_cached(sql)?
+                .query_row(params![runs, micros(now)], |row| {
+                    Ok(Standing {
+                        unfinished: super::count(row.get(0)?),
+                        held: super::count(row.get(1)?),
+                        next: row.get::<_, Option<i64>>(2)?.map(time),
+                    })
+                })?)
         })
         .await
     }
