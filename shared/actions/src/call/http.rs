@@ -6,6 +6,7 @@ use super::oauth::{self, basic};
 use super::webhook::address;
 use crate::action::unrendered;
 use crate::http_client::{Answer, Request, without};
+use crate::notify::email::holds;
 use crate::outside::unfit;
 use crate::{ActionError, Attempt, Outside, Performed, neutral};
 use bytes::Bytes;
@@ -173,17 +174,33 @@ fn header_name(name: &str) -> Result<String, ActionError> {
     Ok(name.as_str().to_owned())
 }
 
-/// The context with every text of the finding percent-encoded.
+/// The context with every text of the finding percent-encoded, in the items too that a loop takes from it.
 fn encoded(context: &Value) -> Value {
-    let mut context = context.clone();
-    if let Some(names) = context.as_object_mut() {
-        for name in ["finding", "raw", "defender"] {
-            if let Some(value) = names.get_mut(name) {
-                encode(value);
-            }
+    const EVENT: [&str; 3] = ["finding", "raw", "defender"];
+    const OWN: [&str; 4] = ["params", "vars", "steps", "run"];
+    let mut encoded = context.clone();
+    for (name, value) in encoded.as_object_mut().into_iter().flatten() {
+        let of_event = || {
+            let event = EVENT.iter().filter_map(|name| context.get(name));
+            event.into_iter().any(|whole| match &*value {
+                Value::String(text) => holds_text(whole, text),
+                part => holds(whole, part),
+            })
+        };
+        if !OWN.contains(&name.as_str()) && (EVENT.contains(&name.as_str()) || of_event()) {
+            encode(value);
         }
     }
-    context
+    encoded
+}
+
+fn holds_text(whole: &Value, part: &str) -> bool {
+    match whole {
+        Value::String(text) => text == part,
+        Value::Array(items) => items.iter().any(|item| holds_text(item, part)),
+        Value::Object(fields) => fields.values().any(|field| holds_text(field, part)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 fn encode(value: &mut Value) {

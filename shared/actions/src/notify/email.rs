@@ -209,7 +209,7 @@ fn depend_on_finding(step: &EmailStep, context: &Value) -> bool {
 }
 
 /// Says whether a mapping or list is a part of the whole.
-fn holds(whole: &Value, part: &Value) -> bool {
+pub(crate) fn holds(whole: &Value, part: &Value) -> bool {
     if !part.is_object() && !part.is_array() {
         return false;
     }

@@ -134,6 +134,20 @@ fn a_value_of_the_finding_stays_within_its_part_of_the_path() {
 }
 
 #[test]
+fn an_item_that_a_loop_takes_from_the_finding_stays_within_its_part_of_the_path() {
+    let mut finding = sample::finding();
+    finding.resources[0].id = "../users/7?force=1#".to_owned();
+    let mut context = sample::context_of(&finding, json!({ "place": "a/b" }));
+    context["resource"] = context["finding"]["resources"][0].clone();
+    context["id"] = context["finding"]["resources"][0]["id"].clone();
+    context["own"] = json!("c/d");
+    let url = "{{ params.place }}/{{ own }}/{{ resource.id }}/{{ id }}";
+    let http = prepare(&step("POST", url), &context).unwrap();
+    let part = "..%2Fusers%2F7%3Fforce%3D1%23";
+    assert_eq!(http.url, format!("a/b/c/d/{part}/{part}"));
+}
+
+#[test]
 fn a_value_of_dots_does_not_lead_elsewhere_below_the_connection() {
     let base = Url::parse("https://example.com/api").unwrap();
     for (id, url) in [
