@@ -67,9 +67,19 @@
 //! is repeated, or there in several cases) makes everything found be confirmed on the parsed document; the result is sorted
 //! and the same for the same rules and document, by whichever entry.
 //!
-//! Worst cases: rules that share their only pivot are all visited when it holds, at some nanoseconds each; so are
-//! regular expressions without a required text, at a search each. An expression is limited to 256 KiB, a document to 128
-//! entered levels and 4 GiB. Only an object with ambiguous names, and a value nested deeper than 128, cost allocations.
+//! An expression is limited to 256 KiB, a document to 128 entered levels and 4 GiB. Only an object with ambiguous names,
+//! and a value nested deeper than 128, cost allocations. Worst cases, as `cargo bench` measures them on a busy server core
+//! of 2.8 GHz:
+//!
+//! | case | one document |
+//! |---|---|
+//! | 10,000 rules whose only condition is the same and holds: all are visited | 80 µs |
+//! | 100,000 needles on one path, a text of 220 bytes that has two of them | 3 µs |
+//! | 1,000 regular expressions on one path, each with some text of its own | 2 µs |
+//! | 5 MB, most of it 120,000 elements that rules ask about | 13 ms |
+//! | 4 KB in which a name that rules ask for is there three times | 3 µs |
+//!
+//! Regular expressions that require no text, such as `a|b`, are all tried on every value at their path.
 #![warn(missing_docs)]
 
 mod condition;
