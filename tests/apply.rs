@@ -138,3 +138,12 @@ fn applying_again_changes_nothing() {
         "{again:?}"
     );
 }
+
+#[test]
+fn a_check_stores_nothing_and_makes_no_store() {
+    let quench = Quench::new();
+    quench.write("rules/good.yaml", mail_on("alert", ""));
+    let printed = quench.ok(["apply", "--check", "rules"]);
+    assert!(printed.contains("2 definitions are sound"), "{printed}");
+    assert!(!quench.data().exists());
+}

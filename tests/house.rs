@@ -73,7 +73,7 @@ fn dependencies_point_one_way() {
                 .collect();
             assert_eq!(
                 ours,
-                ["quench-app"],
+                ["quench-app", "quench-batch"],
                 "`{name}` is glue over the application"
             );
         }

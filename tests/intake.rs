@@ -271,3 +271,52 @@ fn a_disabled_automation_does_not_fire() {
     ingest(&quench, &guardduty(2));
     assert_eq!(quench.mails().len(), 1);
 }
+
+#[test]
+fn all_is_taken_in_even_when_nobody_reads_what_is_said() {
+    let quench = with_rules("alert", "");
+    for number in 0..60 {
+        quench.write(
+            &format!("in/{number:02}.json"),
+            guardduty(number).to_string(),
+        );
+    }
+    let mut child = quench
+        .command(["--json", "ingest", "in"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+    assert_eq!(quench.mails().len(), 60);
+}
+
+#[test]
+fn a_wrong_command_line_is_told_apart_from_a_failure() {
+    let quench = with_rules("alert", "");
+    for wrong in [
+        vec!["findings", "list", "--kind", "alrt"],
+        vec!["runs", "list", "--state", "bogus"],
+        vec!["trigger", "mail", "--finding", "x", "--with", "to"],
+        vec![
+            "trigger",
+            "mail",
+            "--finding",
+            "x",
+            "--with",
+            "a=1",
+            "--with",
+            "a=2",
+        ],
+        vec!["nothing"],
+    ] {
+        assert_eq!(quench.output(&wrong).status.code(), Some(2), "{wrong:?}");
+    }
+    for failing in [vec!["findings", "show", "x"], vec!["ingest", "none.json"]] {
+        assert_eq!(
+            quench.output(&failing).status.code(),
+            Some(1),
+            "{failing:?}"
+        );
+    }
+}

@@ -32,13 +32,18 @@ impl Served {
 
     /// One request; gives the status code and the body, or nothing if the server went away.
     fn request(&self, head: &str, body: &str) -> Option<(u16, String)> {
+        self.request_with(head, "", body)
+    }
+
+    /// As [`Served::request`], with further headers, each ending with a line break.
+    fn request_with(&self, head: &str, headers: &str, body: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(self.address).ok()?;
         stream
             .set_read_timeout(Some(Duration::from_secs(20)))
             .unwrap();
         write!(
             stream,
-            "{head} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            "{head} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{headers}connection: close\r\n\r\n{body}",
             self.address,
             body.len()
         )
@@ -102,11 +107,29 @@ fn what_cannot_be_decoded_is_answered_with_the_reason() {
     assert!(!answer["refused"][0]["reason"].as_str().unwrap().is_empty());
     let (status, _) = served.request("POST /events", "not json").unwrap();
     assert_eq!(status, 422);
-    let (status, _) = served.request("GET /events", "").unwrap();
+    let (status, body) = served.request("GET /events", "").unwrap();
     assert_eq!(status, 405);
+    assert!(body.contains("POST"), "{body}");
     let (status, _) = served.request("GET /health", "").unwrap();
     assert_eq!(status, 200);
     assert_eq!(served.request("GET /nothing", "").unwrap().0, 404);
+}
+
+#[test]
+fn pages_in_a_browser_are_turned_away() {
+    let quench = with_rules();
+    let served = Served::start(&quench);
+    let payload = guardduty(1).to_string();
+    for foreign in ["http://evil.example", "null"] {
+        let headers = format!("origin: {foreign}\r\n");
+        let (status, body) = served
+            .request_with("POST /events", &headers, &payload)
+            .unwrap();
+        assert_eq!(status, 403, "{foreign}: {body}");
+    }
+    let own = format!("origin: http://{}\r\n", served.address);
+    let (status, body) = served.request_with("POST /events", &own, &payload).unwrap();
+    assert_eq!(status, 202, "{body}");
 }
 
 #[test]
@@ -196,6 +219,6 @@ fn accepted_payloads_survive_kills() {
 fn it_refuses_to_listen_beyond_this_machine() {
     let quench = Quench::new();
     let output = quench.output(["serve", "--listen", "0.0.0.0:0"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("loopback"));
 }

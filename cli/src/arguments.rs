@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use quench_app::RunStage;
+
 use crate::output::Color;
 
 /// Security workflow automation: a finding arrives, automations match it, playbooks run.
@@ -47,6 +49,8 @@ pub(crate) enum Command {
     /// Connections in the store.
     #[command(subcommand)]
     Connections(Connections),
+    /// Show the organisation in the store: which units each account belongs to.
+    Organization,
     /// Findings in the store.
     #[command(subcommand)]
     Findings(Findings),
@@ -63,10 +67,33 @@ pub(crate) enum Command {
     DeadLetters(DeadLetters),
 }
 
+impl Command {
+    /// Whether it changes nothing, so that it may break off when nobody reads on.
+    pub(crate) fn only_shows(&self) -> bool {
+        match self {
+            Self::Demo | Self::Serve(_) | Self::Ingest(_) | Self::Apply(_) | Self::Trigger(_) => {
+                false
+            }
+            Self::Decode(_) => true,
+            Self::Automations(command) => matches!(
+                command,
+                Automations::List | Automations::Show { .. } | Automations::Explain { .. }
+            ),
+            Self::Playbooks(command) => !matches!(command, Playbooks::Delete { .. }),
+            Self::Connections(command) => !matches!(command, Connections::Delete { .. }),
+            Self::Organization => true,
+            Self::Findings(command) => !matches!(command, Findings::Delete { .. }),
+            Self::Runs(command) => !matches!(command, Runs::Retry { .. }),
+            Self::Samples(command) => !matches!(command, Samples::Send { .. }),
+            Self::DeadLetters(command) => matches!(command, DeadLetters::List),
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     /// Loopback address to listen on; port 0 takes a free one.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8640")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8640", value_parser = loopback)]
     pub(crate) listen: SocketAddr,
 }
 
@@ -150,8 +177,8 @@ pub(crate) enum Connections {
 pub(crate) enum Findings {
     /// List them, last changed first.
     List {
-        /// Only this kind: `alert`, `recommendation` or `compliance`.
-        #[arg(long)]
+        /// Only this kind.
+        #[arg(long, value_parser = ["alert", "recommendation", "compliance"])]
         kind: Option<String>,
         #[command(flatten)]
         page: Page,
@@ -169,8 +196,8 @@ pub(crate) enum Runs {
         /// Only those of this finding.
         #[arg(long, value_name = "ID")]
         finding: Option<String>,
-        /// Only those in this state: `queued`, `running`, `waiting`, `succeeded`, `stopped` or `failed`.
-        #[arg(long)]
+        /// Only those in this state.
+        #[arg(long, value_parser = RunStage::ALL.map(RunStage::name))]
         state: Option<String>,
         #[command(flatten)]
         page: Page,
@@ -183,6 +210,31 @@ pub(crate) enum Runs {
         #[command(flatten)]
         patience: Patience,
     },
+}
+
+/// Reads a loopback address.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| "write an address and a port, such as `127.0.0.1:8640`".to_owned())?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err(
+            "not a loopback address; intake here knows no senders, so listen on 127.0.0.1 or [::1]"
+                .to_owned(),
+        )
+    }
+}
+
+/// Reads `NAME=VALUE`.
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().to_owned(), value.to_owned()))
+        }
+        _ => Err("write it as `NAME=VALUE`".to_owned()),
+    }
 }
 
 /// Which part of a long list.
@@ -204,8 +256,8 @@ pub(crate) struct Trigger {
     #[arg(long, value_name = "ID")]
     pub(crate) finding: String,
     /// Value of a parameter; text, or JSON where it reads as such. May be given again.
-    #[arg(long = "with", value_name = "NAME=VALUE")]
-    pub(crate) with: Vec<String>,
+    #[arg(long = "with", value_name = "NAME=VALUE", value_parser = pair)]
+    pub(crate) with: Vec<(String, String)>,
     #[command(flatten)]
     pub(crate) patience: Patience,
 }

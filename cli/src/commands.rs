@@ -17,6 +17,7 @@ mod decode;
 mod demo;
 mod findings;
 mod ingest;
+mod organization;
 mod playbooks;
 mod runs;
 mod samples;
@@ -35,6 +36,18 @@ impl Verdict {
         if good { Self::Good } else { Self::Bad }
     }
 }
+
+/// A fault of the command line that only shows once it is understood.
+#[derive(Debug)]
+pub(crate) struct Misuse(pub(crate) String);
+
+impl std::fmt::Display for Misuse {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Misuse {}
 
 /// What every command works with.
 #[derive(Debug)]
@@ -58,14 +71,28 @@ impl Scene {
         open(self.data()).await
     }
 
+    /// Whether there is a store to open.
+    pub(crate) fn has_store(&self) -> bool {
+        Config::local(self.data()).database().exists()
+    }
+
     /// Says what went wrong while the command goes on.
     pub(crate) fn complain(&self, message: &str) {
-        let label = if self.color_errors {
-            "\u{1b}[31merror\u{1b}[0m"
+        self.remark("error", "31", message);
+    }
+
+    /// Says what is doubtful.
+    pub(crate) fn warn(&self, message: &str) {
+        self.remark("warning", "33", message);
+    }
+
+    fn remark(&self, label: &str, color: &str, message: &str) {
+        let message = crate::output::clean(message);
+        if self.color_errors {
+            eprintln!("\u{1b}[{color}m{label}\u{1b}[0m: {message}");
         } else {
-            "error"
-        };
-        eprintln!("{label}: {}", crate::output::clean(message));
+            eprintln!("{label}: {message}");
+        }
     }
 }
 
@@ -92,6 +119,7 @@ pub(crate) async fn perform(arguments: Arguments) -> anyhow::Result<Verdict> {
         output: Output {
             json: arguments.json,
             color: arguments.color.on_stdout(),
+            goes_on: !arguments.command.only_shows(),
         },
         color_errors: arguments.color.on_stderr(),
         data: arguments.data,
@@ -105,6 +133,7 @@ pub(crate) async fn perform(arguments: Arguments) -> anyhow::Result<Verdict> {
         Command::Automations(command) => automations::perform(&scene, command).await,
         Command::Playbooks(command) => playbooks::perform(&scene, command).await,
         Command::Connections(command) => connections::perform(&scene, command).await,
+        Command::Organization => organization::perform(&scene).await,
         Command::Findings(command) => findings::perform(&scene, command).await,
         Command::Runs(command) => runs::perform(&scene, command).await,
         Command::Trigger(arguments) => trigger::perform(&scene, &arguments).await,

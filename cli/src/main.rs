@@ -10,9 +10,10 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing_subscriber::EnvFilter;
 
-use arguments::Arguments;
-use commands::Verdict;
+use arguments::{Arguments, Command};
+use commands::{Misuse, Verdict};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         }
     };
     let color = arguments.color.on_stderr();
+    log(&arguments, color);
     match runtime.block_on(commands::perform(arguments)) {
         Ok(Verdict::Good) => ExitCode::SUCCESS,
         Ok(Verdict::Bad) => ExitCode::from(1),
@@ -38,8 +40,27 @@ fn main() -> ExitCode {
                 "error"
             };
             eprintln!("{label}: {}", output::clean(&format!("{error:#}")));
-            ExitCode::from(1)
+            ExitCode::from(if error.is::<Misuse>() { 2 } else { 1 })
         }
+    }
+}
+
+/// Starts the log, on standard error: `QUENCH_LOG` or all that an operator of a server wants to know, else only trouble.
+fn log(arguments: &Arguments, color: bool) {
+    let usual = match arguments.command {
+        Command::Serve(_) => "info",
+        _ => "warn",
+    };
+    let filter = EnvFilter::try_from_env("QUENCH_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(color)
+        .with_target(false);
+    if arguments.json {
+        log.json().init();
+    } else {
+        log.init();
     }
 }
 

@@ -11,6 +11,8 @@ pub(crate) struct Output {
     pub(crate) json: bool,
     /// Whether text on standard output is coloured.
     pub(crate) color: bool,
+    /// Whether work goes on when nobody reads the output any more, as it must where it changes something.
+    pub(crate) goes_on: bool,
 }
 
 /// When to colour.
@@ -71,7 +73,14 @@ impl Output {
         if self.json {
             return Ok(());
         }
-        writeln!(io::stdout().lock(), "{}", line.as_ref())
+        self.write(line.as_ref())
+    }
+
+    fn write(self, line: &str) -> io::Result<()> {
+        match writeln!(io::stdout().lock(), "{line}") {
+            Err(_) if self.goes_on => Ok(()),
+            written => written,
+        }
     }
 
     /// Writes an object as one line; nothing in text form.
@@ -85,7 +94,7 @@ impl Output {
     /// Writes an object as one line in either form.
     pub(crate) fn json_line(self, value: &impl Serialize) -> io::Result<()> {
         let line = serde_json::to_string(value).map_err(io::Error::other)?;
-        writeln!(io::stdout().lock(), "{}", escape_invisible(&line))
+        self.write(&escape_invisible(&line))
     }
 
     /// Dresses text of our own or already cleaned text.

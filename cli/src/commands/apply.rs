@@ -1,20 +1,29 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use jiff::Timestamp;
 use quench_app::{App, catalog};
-use quench_automations::{Diagnostics, SourceFile, load};
+use quench_automations::{Definitions, Diagnostics, Library, SourceFile, load};
 use serde_json::json;
 
 use super::{Scene, Verdict};
 use crate::arguments::Apply;
 use crate::input;
 use crate::output::Look;
+use crate::report;
 
 /// Checks files and puts what they define into the store, all of it or nothing.
 pub(crate) async fn perform(scene: &Scene, arguments: &Apply) -> anyhow::Result<Verdict> {
     let (sources, unreadable) = read(&arguments.paths)?;
-    let app = scene.open().await?;
-    let library = catalog::library(&app).await?;
+    // A check makes no store; where there is none, nothing is known yet.
+    let app = match arguments.check && !scene.has_store() {
+        true => None,
+        false => Some(scene.open().await?),
+    };
+    let library = match &app {
+        Some(app) => catalog::library(app).await?,
+        None => Library::default(),
+    };
     let mut faults = unreadable;
     let definitions = match load(&sources, &library) {
         Ok(definitions) if faults.0.is_empty() => definitions,
@@ -25,7 +34,8 @@ pub(crate) async fn perform(scene: &Scene, arguments: &Apply) -> anyhow::Result<
         }
     };
     tell(scene, &definitions.warnings)?;
-    if arguments.check {
+    warn_of_expired(scene, &definitions);
+    let (false, Some(app)) = (arguments.check, app) else {
         let count = definitions.automations.len()
             + definitions.playbooks.len()
             + definitions.connections.len()
@@ -33,11 +43,12 @@ pub(crate) async fn perform(scene: &Scene, arguments: &Apply) -> anyhow::Result<
         scene
             .output
             .object(&json!({"change": "none", "checked": count}))?;
+        let counted = counted(count, "definition is", "definitions are");
         scene
             .output
-            .text(format!("{count} definitions are sound; nothing was stored"))?;
+            .text(format!("{counted} sound; nothing was stored"))?;
         return Ok(Verdict::Good);
-    }
+    };
     store(scene, &app, definitions).await?;
     Ok(Verdict::Good)
 }
@@ -46,7 +57,7 @@ pub(crate) async fn perform(scene: &Scene, arguments: &Apply) -> anyhow::Result<
 pub(super) async fn store(
     scene: &Scene,
     app: &App,
-    definitions: quench_automations::Definitions,
+    definitions: Definitions,
 ) -> anyhow::Result<()> {
     let applied = catalog::apply(app, definitions).await?;
     let changes = [
@@ -70,17 +81,11 @@ pub(super) async fn store(
 
 /// Reads files and the YAML files of folders; those that are not text become faults.
 fn read(paths: &[PathBuf]) -> anyhow::Result<(Vec<SourceFile>, Diagnostics)> {
-    let mut files: Vec<PathBuf> = Vec::new();
-    for path in paths {
-        if path.is_dir() {
-            let before = files.len();
-            input::collect(path, &["yaml", "yml"], &mut files)?;
-            if files.len() == before {
-                bail!("`{}` holds no `.yaml` file", path.display());
-            }
-        } else {
-            files.push(path.clone());
-        }
+    let mut unread = Vec::new();
+    let files = input::files(paths, &["yaml", "yml"], |message| unread.push(message));
+    // Half of what was meant is nothing to store.
+    if !unread.is_empty() {
+        bail!("{}", unread.join("\n"));
     }
     let mut sources = Vec::new();
     let mut faults = Diagnostics::default();
@@ -102,12 +107,31 @@ fn source(file: &Path) -> anyhow::Result<Result<SourceFile, Box<quench_automatio
     Ok(SourceFile::read(file.display().to_string(), &payload))
 }
 
+/// Says which automations will never fire; what is stored may well be of the past, so it is no fault.
+fn warn_of_expired(scene: &Scene, definitions: &Definitions) {
+    let now = Timestamp::now();
+    for automation in &definitions.automations {
+        let definition = &automation.definition;
+        if let Some(expires) = definition.expires.filter(|expires| *expires <= now) {
+            scene.warn(&format!(
+                "the automation `{}` expired at {} and does not fire any more",
+                definition.name,
+                report::time(expires)
+            ));
+        }
+    }
+}
+
+/// A number with its noun.
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 fn refuse(scene: &Scene, faults: &Diagnostics) -> anyhow::Result<Verdict> {
     tell(scene, faults)?;
     if !scene.output.json {
-        let count = faults.0.len();
-        let noun = if count == 1 { "fault" } else { "faults" };
-        eprintln!("{count} {noun}; nothing was stored");
+        let errors = counted(faults.errors().count(), "error", "errors");
+        eprintln!("{errors}; nothing was stored");
     }
     Ok(Verdict::Bad)
 }

@@ -1,4 +1,5 @@
 use anyhow::bail;
+use jiff::Timestamp;
 use quench_app::{App, Stored};
 use quench_automations::Automation;
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ pub(crate) async fn perform(scene: &Scene, command: Automations) -> anyhow::Resu
     let app = scene.open().await?;
     let output = scene.output;
     match command {
-        Automations::List => list(output, &app.store.automations().await?)?,
+        Automations::List => list(output, &app.store.automations().await?, app.clock.now())?,
         Automations::Show { name } => show(output, &find(&app, &name).await?)?,
         Automations::Enable { name } => set_enabled(&app, output, &name, true).await?,
         Automations::Disable { name } => set_enabled(&app, output, &name, false).await?,
@@ -38,7 +39,7 @@ async fn find(app: &App, name: &str) -> anyhow::Result<Stored<Automation>> {
     bail!("no automation is called `{name}`{hint}")
 }
 
-fn list(output: Output, automations: &[Stored<Automation>]) -> anyhow::Result<()> {
+fn list(output: Output, automations: &[Stored<Automation>], now: Timestamp) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     for stored in automations {
         let automation = &stored.definition;
@@ -50,7 +51,12 @@ fn list(output: Output, automations: &[Stored<Automation>]) -> anyhow::Result<()
             .collect();
         rows.push(vec![
             automation.name.clone(),
-            if automation.enabled { "yes" } else { "no" }.to_owned(),
+            match automation.expires {
+                _ if !automation.enabled => "no",
+                Some(expires) if expires <= now => "expired",
+                _ => "yes",
+            }
+            .to_owned(),
             report::word(automation.trigger),
             automation.order.to_string(),
             playbooks.join(", "),

@@ -10,7 +10,10 @@ use crate::output::Progress;
 /// Prints the findings of payloads as JSON lines; what is refused goes to standard error.
 pub(crate) fn perform(scene: &Scene, files: &[PathBuf]) -> anyhow::Result<Verdict> {
     let mut good = true;
-    let files = input::files(files)?;
+    let files = input::files(files, input::PAYLOADS, |message| {
+        good = false;
+        scene.complain(&message);
+    });
     let mut progress = Progress::new(scene.output);
     for (number, file) in files.iter().enumerate() {
         progress.show(&format!("{} of {} files", number + 1, files.len()));

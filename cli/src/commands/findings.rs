@@ -1,9 +1,8 @@
 use anyhow::bail;
 use quench_app::{App, FindingFilter, FindingRecord};
-use quench_findings::Kind;
 use serde_json::{Value, json};
 
-use super::{Scene, Verdict, did_you_mean};
+use super::{Scene, Verdict};
 use crate::arguments::Findings;
 use crate::output::{Look, Output, clean, one_line};
 use crate::report;
@@ -14,7 +13,10 @@ pub(crate) async fn perform(scene: &Scene, command: Findings) -> anyhow::Result<
     match command {
         Findings::List { kind, page } => {
             let filter = FindingFilter {
-                kind: kind.as_deref().map(parse_kind).transpose()?,
+                kind: kind
+                    .map(Value::String)
+                    .map(serde_json::from_value)
+                    .transpose()?,
                 ..FindingFilter::default()
             };
             list(output, &app.store.findings(&filter, page.into()).await?)?;
@@ -37,16 +39,6 @@ pub(super) async fn find(app: &App, id: &str) -> anyhow::Result<FindingRecord> {
         Some(record) => Ok(record),
         None => bail!("no finding has the id `{id}`; `quench findings list` shows those there are"),
     }
-}
-
-fn parse_kind(word: &str) -> anyhow::Result<Kind> {
-    serde_json::from_value(Value::String(word.to_owned())).or_else(|_| {
-        let kinds = ["alert", "recommendation", "compliance"];
-        bail!(
-            "`{word}` is no kind of finding{}; there are `alert`, `recommendation` and `compliance`",
-            did_you_mean(word, kinds)
-        )
-    })
 }
 
 fn list(output: Output, records: &[FindingRecord]) -> anyhow::Result<()> {

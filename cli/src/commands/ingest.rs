@@ -3,20 +3,26 @@ use std::time::Duration;
 use quench_app::intake::{Intake, intake};
 use quench_app::worker::drain;
 use quench_app::{App, RunState};
+use quench_findings::Transition;
 use serde_json::json;
 
 use super::{Scene, Verdict};
 use crate::arguments::{Ingest, Patience};
 use crate::input::{self, Payload};
-use crate::output::{Look, Progress};
+use crate::output::{Look, Progress, one_line};
 use crate::report;
 
 /// Takes payloads in and sees the runs they start through.
 pub(crate) async fn perform(scene: &Scene, arguments: &Ingest) -> anyhow::Result<Verdict> {
-    let files = input::files(&arguments.payloads.files)?;
+    let mut good = true;
+    let files = input::files(&arguments.payloads.files, input::PAYLOADS, |message| {
+        good = false;
+        scene.complain(&message);
+    });
     let app = scene.open().await?;
     let payloads = files.iter().map(|file| input::read(file));
-    all(scene, &app, payloads, arguments.patience).await
+    let verdict = all(scene, &app, payloads, arguments.patience).await?;
+    Ok(Verdict::of(good && verdict == Verdict::Good))
 }
 
 /// Takes each payload in, then waits for runs.
@@ -79,6 +85,15 @@ pub(super) fn tell(
             output.look(Look::Dim, report::word(arrival.transition)),
             report::finding_line(output, &arrival.finding)
         ))?;
+        if arrival.transition == Transition::Repeated {
+            output.text(output.look(
+                Look::Dim,
+                format!(
+                    "  nothing new, so nothing fires; by hand: quench trigger PLAYBOOK --finding '{}'",
+                    one_line(&arrival.finding.id)
+                ),
+            ))?;
+        }
         for matched in &arrival.matched {
             output.text(format!(
                 "  {} automation {}",

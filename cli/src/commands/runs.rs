@@ -2,7 +2,7 @@ use anyhow::bail;
 use quench_app::{App, Run, RunFilter, RunStage, StartedBy};
 use serde_json::json;
 
-use super::{Scene, Verdict, did_you_mean, ingest};
+use super::{Scene, Verdict, ingest};
 use crate::arguments::{Patience, Runs};
 use crate::output::Output;
 use crate::report;
@@ -18,7 +18,9 @@ pub(crate) async fn perform(scene: &Scene, command: Runs) -> anyhow::Result<Verd
         } => {
             let filter = RunFilter {
                 finding,
-                stage: state.as_deref().map(parse_stage).transpose()?,
+                stage: RunStage::ALL
+                    .into_iter()
+                    .find(|stage| Some(stage.name()) == state.as_deref()),
                 ..RunFilter::default()
             };
             list(output, &app.store.runs(&filter, page.into()).await?)?;
@@ -34,18 +36,6 @@ async fn find(app: &App, id: &str) -> anyhow::Result<Run> {
     match app.store.run(id).await? {
         Some(run) => Ok(run),
         None => bail!("no run has the id `{id}`; `quench runs list` shows those there are"),
-    }
-}
-
-fn parse_stage(word: &str) -> anyhow::Result<RunStage> {
-    let names = RunStage::ALL.map(RunStage::name);
-    match RunStage::ALL.into_iter().find(|stage| stage.name() == word) {
-        Some(stage) => Ok(stage),
-        None => bail!(
-            "`{word}` is no state of a run{}; there are {}",
-            did_you_mean(word, names),
-            names.map(|name| format!("`{name}`")).join(", ")
-        ),
     }
 }
 

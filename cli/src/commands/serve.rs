@@ -1,12 +1,16 @@
 use std::collections::BTreeSet;
 use std::future::IntoFuture;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::uri::Authority;
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use quench_app::worker::serve_queues;
@@ -27,12 +31,6 @@ const GRACE: Duration = Duration::from_secs(20);
 
 /// Receives payloads and runs everything until asked to stop.
 pub(crate) async fn perform(scene: &Scene, arguments: Serve) -> anyhow::Result<Verdict> {
-    if !arguments.listen.ip().is_loopback() {
-        bail!(
-            "`{}` is not a loopback address; intake here knows no senders, so listen on 127.0.0.1 or [::1]",
-            arguments.listen
-        );
-    }
     let app = scene.open().await?;
     let listener = tokio::net::TcpListener::bind(arguments.listen)
         .await
@@ -56,7 +54,7 @@ pub(crate) async fn perform(scene: &Scene, arguments: Serve) -> anyhow::Result<V
         .output
         .object(&json!({"event": "listening", "address": address.to_string()}))?;
     scene.output.text(format!(
-        "post payloads to {}; stop with Ctrl-C",
+        "post payloads to {} (stop with Ctrl-C)",
         scene
             .output
             .look(Look::Strong, format!("http://{address}/events"))
@@ -64,9 +62,8 @@ pub(crate) async fn perform(scene: &Scene, arguments: Serve) -> anyhow::Result<V
 
     asked_to_stop().await?;
     stop.send_replace(true);
-    // Whoever read our output may be gone by now; what is in hand is finished all the same.
-    let _ = scene.output.object(&json!({"event": "stopping"}));
-    let _ = scene.output.text("finishing what is in hand");
+    scene.output.object(&json!({"event": "stopping"}))?;
+    scene.output.text("finishing what is in hand")?;
     let ended = tokio::time::timeout(GRACE, async {
         door.await??;
         queues.await??;
@@ -74,11 +71,9 @@ pub(crate) async fn perform(scene: &Scene, arguments: Serve) -> anyhow::Result<V
     });
     match ended.await {
         Ok(ended) => ended?,
-        Err(_) => {
-            let _ = scene
-                .output
-                .text("some work took too long and goes on at the next start");
-        }
+        Err(_) => scene
+            .output
+            .text("some work took too long and goes on at the next start")?,
     }
     Ok(Verdict::Good)
 }
@@ -103,12 +98,71 @@ fn routes(app: App) -> Router {
     Router::new()
         .route("/events", post(accept))
         .route("/health", get(health))
+        .fallback(async || refusal(StatusCode::NOT_FOUND, "post payloads to `/events`"))
+        .method_not_allowed_fallback(async || {
+            refusal(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "`/events` takes POST, `/health` takes GET",
+            )
+        })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(middleware::from_fn(only_from_here))
         .with_state(app)
 }
 
+fn refusal(status: StatusCode, error: &str) -> Response {
+    (status, Json(json!({ "error": error }))).into_response()
+}
+
+/// Turns away what a page in a browser sends: a foreign `Origin`, or a name that only leads here by way of DNS.
+async fn only_from_here(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let host = headers
+        .get(header::HOST)
+        .map(|host| names_this_machine(host.to_str().ok()));
+    let origin = headers.get(header::ORIGIN).map(|origin| {
+        let origin = origin.to_str().ok();
+        names_this_machine(
+            origin
+                .and_then(|origin| origin.split_once("://"))
+                .map(|parts| parts.1),
+        )
+    });
+    if host == Some(false) || origin == Some(false) {
+        return refusal(
+            StatusCode::FORBIDDEN,
+            "only programs on this machine may send here, under a loopback name",
+        );
+    }
+    next.run(request).await
+}
+
+/// Whether a host, with or without a port, is a loopback address or `localhost`.
+fn names_this_machine(authority: Option<&str>) -> bool {
+    let Some(authority) = authority.and_then(|authority| authority.parse::<Authority>().ok())
+    else {
+        return false;
+    };
+    let host = authority.host();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || bare
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
 /// Answers 202 once the payload is on its queue's disk, 422 where nothing in it can be decoded.
-async fn accept(State(app): State<App>, body: Bytes) -> Response {
+async fn accept(State(app): State<App>, body: Result<Bytes, BytesRejection>) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => {
+            let limit = format!(
+                "{}; at most {BODY_LIMIT} bytes are taken",
+                rejection.body_text()
+            );
+            return refusal(rejection.status(), &limit);
+        }
+    };
     let decoded = decode(&body);
     if decoded.findings.is_empty() {
         let answer = json!({"accepted": [], "refused": decoded.refused});
@@ -150,5 +204,34 @@ async fn health(State(app): State<App>) -> Response {
             let answer = json!({"status": "the store cannot be read"});
             (StatusCode::SERVICE_UNAVAILABLE, Json(answer)).into_response()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_names_are_names_of_this_machine() {
+        for ours in [
+            "localhost",
+            "LocalHost:8640",
+            "127.0.0.1:1",
+            "127.8.8.8",
+            "[::1]:8640",
+        ] {
+            assert!(names_this_machine(Some(ours)), "{ours}");
+        }
+        for foreign in [
+            "example.com",
+            "127.0.0.1.example.com",
+            "localhost.example.com:80",
+            "10.0.0.1",
+            "[::2]",
+            "",
+        ] {
+            assert!(!names_this_machine(Some(foreign)), "{foreign}");
+        }
+        assert!(!names_this_machine(None));
     }
 }

@@ -5,7 +5,7 @@ use quench_app::App;
 use quench_automations::{ParameterType, Verdict as Gates};
 use serde_json::{Map, Value, json};
 
-use super::{Scene, Verdict, ingest};
+use super::{Misuse, Scene, Verdict, ingest};
 use crate::arguments::Trigger;
 use crate::output::{Output, one_line};
 use crate::report;
@@ -55,14 +55,14 @@ fn whoever() -> String {
 }
 
 /// Reads `NAME=VALUE`: text for parameters that hold text, else JSON where it reads as such.
-async fn values(app: &App, playbook: &str, given: &[String]) -> anyhow::Result<Map<String, Value>> {
+async fn values(
+    app: &App,
+    playbook: &str,
+    given: &[(String, String)],
+) -> anyhow::Result<Map<String, Value>> {
     let stored = app.store.playbook(playbook).await?;
     let mut with = Map::new();
-    for pair in given {
-        let Some((name, text)) = pair.split_once('=') else {
-            bail!("`--with {pair}` has no `=`; write it as `--with name=value`");
-        };
-        let name = name.trim();
+    for (name, text) in given {
         let parameter = stored
             .as_ref()
             .and_then(|stored| stored.definition.parameters.get(name));
@@ -80,8 +80,8 @@ async fn values(app: &App, playbook: &str, given: &[String]) -> anyhow::Result<M
             },
             Some(_) => json!(text),
         };
-        if with.insert(name.to_owned(), value).is_some() {
-            bail!("`--with {name}=…` is given twice");
+        if with.insert(name.clone(), value).is_some() {
+            bail!(Misuse(format!("`--with {name}=…` is given twice")));
         }
     }
     Ok(with)
