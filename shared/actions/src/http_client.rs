@@ -8,7 +8,7 @@ mod retry_after;
 
 pub(crate) use answer::{Answer, without};
 pub use fault::InvalidClient;
-pub(crate) use fault::{find, innermost};
+pub(crate) use fault::{find, innermost, speaks_no_tls};
 
 use crate::address_guard::AddressGuard;
 use crate::call::oauth::Tokens;

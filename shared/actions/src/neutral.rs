@@ -1,5 +1,7 @@
 //! Text from events, made safe for one line of a header and for people's eyes.
 
+use std::time::Duration;
+
 /// Removes what steers a reader's terminal or screen rather than says something: control characters (but line feed and
 /// tab), bidirectional overrides, invisible characters and tags.
 pub(crate) fn text(text: &str) -> String {
@@ -32,6 +34,17 @@ pub(crate) fn line(text: &str, limit: usize) -> String {
     short.truncate(short.trim_end().len());
     short.push('…');
     short
+}
+
+/// A length of time as people say it: what is left of two seconds after a thousandth is still `2 s`.
+pub(crate) fn seconds(time: Duration) -> String {
+    let tenths = (time.as_millis() + 50) / 100;
+    match (tenths / 10, tenths % 10) {
+        (0, 0) => "0.1 s".to_owned(),
+        (whole, 0) => format!("{whole} s"),
+        (whole @ 0..10, tenth) => format!("{whole}.{tenth} s"),
+        (whole, tenth) => format!("{} s", whole + u128::from(tenth >= 5)),
+    }
 }
 
 /// Says whether a text holds nothing that [`line`] would change but its length.
@@ -70,6 +83,25 @@ fn steers(letter: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_told_without_what_nobody_cares_for() {
+        for (millis, expected) in [
+            (0, "0.1 s"),
+            (1, "0.1 s"),
+            (300, "0.3 s"),
+            (1_250, "1.3 s"),
+            (1_999, "2 s"),
+            (2_000, "2 s"),
+            (9_949, "9.9 s"),
+            (29_960, "30 s"),
+            (29_640, "30 s"),
+            (29_400, "29 s"),
+            (120_000, "120 s"),
+        ] {
+            assert_eq!(seconds(Duration::from_millis(millis)), expected, "{millis}");
+        }
+    }
     use proptest::prelude::*;
 
     #[test]

@@ -14,7 +14,7 @@ pub struct InvalidCertificate(pub(crate) String);
 /// Reads the certificates of authorities to trust besides the system's, from PEM.
 ///
 /// # Errors
-/// Text without a certificate, and certificates that are damaged.
+/// Text without a certificate, and certificates that are damaged or can be nobody's authority.
 pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, InvalidCertificate> {
     let found: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
@@ -22,7 +22,20 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, InvalidC
     if found.is_empty() {
         return Err(InvalidCertificate("there is none in the text".to_owned()));
     }
+    add(&mut RootCertStore::empty(), &found)?;
     Ok(found)
+}
+
+fn add(
+    roots: &mut RootCertStore,
+    certificates: &[CertificateDer<'static>],
+) -> Result<(), InvalidCertificate> {
+    for certificate in certificates {
+        roots
+            .add(certificate.clone())
+            .map_err(|error| InvalidCertificate(error.to_string()))?;
+    }
+    Ok(())
 }
 
 /// The system's authorities, or where it names none (a bare container) those that Mozilla trusts.
@@ -44,11 +57,7 @@ pub(crate) fn client_config(
 ) -> Result<ClientConfig, InvalidCertificate> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(system_authorities().iter().cloned());
-    for certificate in extra {
-        roots
-            .add(certificate.clone())
-            .map_err(|error| InvalidCertificate(error.to_string()))?;
-    }
+    add(&mut roots, extra)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -50,8 +50,8 @@ impl Exchange {
     }
 
     pub(super) fn too_slow(&self) -> ActionError {
-        let limit = self.limit.as_secs_f64();
-        self.broken_off(format!("`{}` did not answer within {limit} s", self.host))
+        let limit = neutral::seconds(self.limit);
+        self.broken_off(format!("`{}` did not answer within {limit}", self.host))
     }
 
     pub(super) fn failed(&self, error: &reqwest::Error) -> ActionError {
@@ -65,6 +65,12 @@ impl Exchange {
             ));
         }
         let why = innermost(error);
+        if speaks_no_tls(error) {
+            return ActionError::transient(format!(
+                "`{}` speaks no TLS: {why}; is its address `http://`?",
+                self.host
+            ));
+        }
         if error.is_connect() {
             let late = if error.is_timeout() { " in time" } else { "" };
             return ActionError::transient(format!(
@@ -108,6 +114,15 @@ pub(crate) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> 
         next = error.source();
     }
     None
+}
+
+/// Says whether the other side answered the first word of TLS with something else.
+pub(crate) fn speaks_no_tls(error: &(dyn Error + 'static)) -> bool {
+    use rustls::InvalidMessage::InvalidContentType;
+    matches!(
+        find::<rustls::Error>(error),
+        Some(rustls::Error::InvalidMessage(InvalidContentType))
+    )
 }
 
 /// The cause of all causes; those before it may tell the address, which may be a secret.

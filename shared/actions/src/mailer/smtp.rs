@@ -1,6 +1,6 @@
 use super::message::{Composed, compose};
 use super::{InvalidMailer, Sender};
-use crate::http_client::{find, innermost};
+use crate::http_client::{find, innermost, speaks_no_tls};
 use crate::notify::email::Email;
 use crate::{ActionError, Attempt, Performed, Secrets, neutral, trust};
 use lettre::Address;
@@ -141,9 +141,9 @@ impl Smtp {
             Ok(talked) => talked?,
             Err(_) => {
                 let reason = format!(
-                    "`{}` did not answer within {} s",
+                    "`{}` did not answer within {}",
                     self.host,
-                    attempt.timeout.as_secs_f64()
+                    neutral::seconds(attempt.timeout)
                 );
                 return Err(if left.load(Ordering::Acquire) {
                     ActionError::unknown(reason)
@@ -324,6 +324,13 @@ impl Smtp {
         }
         if let Some(rustls::Error::InvalidCertificate(why)) = find::<rustls::Error>(error) {
             return ActionError::permanent(format!("certificate of `{host}` is not valid: {why}"));
+        }
+        if self.security == SmtpSecurity::Tls && speaks_no_tls(error) {
+            return ActionError::transient(format!(
+                "`{host}` speaks no TLS on port {}: {}; is its address `smtp://`?",
+                self.port,
+                innermost(error)
+            ));
         }
         if error.is_client() {
             return ActionError::permanent(format!("`{host}`: {}", innermost(error)));

@@ -374,3 +374,40 @@ fn half_of_the_credentials_and_a_host_that_is_none_are_refused() {
         InvalidMailer::Host("a b".to_owned())
     );
 }
+
+#[tokio::test]
+async fn a_server_that_speaks_no_tls_is_told_as_such() {
+    let server = SmtpServer::start(Script::of(&[])).await;
+    let result = send(
+        settings(server.port, SmtpSecurity::Tls),
+        &[],
+        &email(&["a@example.com"]),
+        &attempt(Duration::from_secs(5)),
+    )
+    .await;
+    let Err(ActionError::Transient { reason, .. }) = result else {
+        panic!("{result:?}");
+    };
+    let begins = format!("`localhost` speaks no TLS on port {}: ", server.port);
+    assert!(reason.starts_with(&begins), "{reason}");
+    assert!(reason.ends_with("; is its address `smtp://`?"), "{reason}");
+    assert!(server.mails().is_empty());
+}
+
+#[tokio::test]
+async fn the_time_that_a_silent_server_was_given_is_told_roundly() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let result = send(
+        settings(port, SmtpSecurity::None),
+        &[],
+        &email(&["a@example.com"]),
+        &attempt(Duration::from_micros(299_852)),
+    )
+    .await;
+    drop(listener);
+    let Err(ActionError::Transient { reason, .. }) = result else {
+        panic!("{result:?}");
+    };
+    assert_eq!(reason, "`localhost` did not answer within 0.3 s");
+}

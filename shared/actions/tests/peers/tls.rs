@@ -1,7 +1,10 @@
 use crate::authority::{Authority, Certificate};
 use crate::http_server::{Conduct, HttpServer, answer};
 use crate::setting::{client, done, http, outside_with, permanent, slack};
+use quench_actions::ActionError;
 use quench_automations::{Auth, StepKind};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
 
 #[tokio::test]
 async fn a_private_authority_is_trusted_when_it_is_named() {
@@ -61,4 +64,30 @@ fn what_holds_no_certificate_is_refused() {
             "{pem}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_no_tls_is_told_as_such() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serving = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let answer = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(answer).await.unwrap();
+            // What was sent is read, so that the close is no reset.
+            tokio::io::copy(&mut stream, &mut tokio::io::sink())
+                .await
+                .ok();
+        }
+    });
+    let base = format!("https://localhost:{port}");
+    let outside = outside_with(&base, client(&["localhost"], Vec::new()), Auth::None);
+    let result = done(&slack("slack-hook", None), &outside).await;
+    serving.abort();
+    let Err(ActionError::Transient { reason, .. }) = result else {
+        panic!("{result:?}");
+    };
+    let begins = format!("`localhost:{port}` speaks no TLS: ");
+    assert!(reason.starts_with(&begins), "{reason}");
+    assert!(reason.ends_with("; is its address `http://`?"), "{reason}");
 }

@@ -1,28 +1,10 @@
 //! How a request is told without what looks like a secret.
 
+use quench_automations::names_secret;
 use serde::Serializer;
 use std::collections::BTreeMap;
 
 const STRUCK_OUT: &str = "…";
-
-/// Says whether a header or a part of a query is likely to hold a secret, by its name.
-fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let words: Vec<&str> = name.split(['-', '_', '.']).collect();
-    [
-        "token",
-        "secret",
-        "password",
-        "signature",
-        "apikey",
-        "credential",
-    ]
-    .iter()
-    .any(|part| name.contains(part))
-        || ["key", "sig", "code", "auth", "sas", "pwd"]
-            .iter()
-            .any(|word| words.contains(word))
-}
 
 pub(super) fn address<S: Serializer>(url: &str, to: S) -> Result<S::Ok, S::Error> {
     let Some((place, query)) = url.split_once('?') else {
@@ -31,7 +13,7 @@ pub(super) fn address<S: Serializer>(url: &str, to: S) -> Result<S::Ok, S::Error
     let told: Vec<String> = query
         .split('&')
         .map(|pair| match pair.split_once('=') {
-            Some((name, _)) if is_secret(name) => format!("{name}={STRUCK_OUT}"),
+            Some((name, _)) if names_secret(name) => format!("{name}={STRUCK_OUT}"),
             _ => pair.to_owned(),
         })
         .collect();
@@ -57,7 +39,11 @@ pub(super) fn fields<S: Serializer>(
     to: S,
 ) -> Result<S::Ok, S::Error> {
     to.collect_map(fields.iter().map(|(name, value)| {
-        let value = if is_secret(name) { STRUCK_OUT } else { value };
+        let value = if names_secret(name) {
+            STRUCK_OUT
+        } else {
+            value
+        };
         (name, value)
     }))
 }
