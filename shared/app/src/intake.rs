@@ -15,7 +15,6 @@ use quench_automations::{Automation, Match};
 use quench_findings::{CustomAction, Finding, Refusal, Transition, decode, transition};
 use quench_matching::Explanation;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -356,21 +355,14 @@ fn version(catalog: &Catalog, automation: &Automation) -> String {
 ///
 /// The time of the finding's first storing is part of it: a finding that was removed and comes again is a new one.
 fn run_id(record: &FindingRecord, automation: &str, position: usize, playbook: &str) -> String {
-    let mut hash = Sha256::new();
-    for part in [
+    Run::id_of(&[
         record.finding.id.as_bytes(),
         record.created.as_microsecond().to_string().as_bytes(),
         record.sequence.to_string().as_bytes(),
         automation.as_bytes(),
         position.to_string().as_bytes(),
         playbook.as_bytes(),
-    ] {
-        // The length keeps neighbours apart: (`ab`, `c`) is not (`a`, `bc`).
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    let digest = hash.finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    ])
 }
 
 /// Makes the runs of findings whose intake broke off at least `grace` ago; tells how many were seen to.

@@ -3,13 +3,14 @@ use quench_automations::Mode;
 use quench_findings::{Finding, Transition};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// One execution of one playbook for one finding.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
-    /// Derived from what started it, so that the same cause makes the same run.
+    /// 32 hex digits, derived from what started it, so that the same cause makes the same run.
     pub id: String,
     /// The finding as it was when the run was made.
     pub finding: Finding,
@@ -31,6 +32,24 @@ pub struct Run {
     pub created: Timestamp,
     /// When its state last changed.
     pub updated: Timestamp,
+}
+
+/// Bytes of a digest that make an id: more than chance or malice bring together, and fit for a line on a screen.
+const ID_BYTES: usize = 16;
+
+impl Run {
+    /// The id of the run that these parts, in this order, make.
+    pub(crate) fn id_of(parts: &[&[u8]]) -> String {
+        let mut hash = Sha256::new();
+        for part in parts {
+            // The length keeps neighbours apart: (`ab`, `c`) is not (`a`, `bc`).
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        let digest = hash.finalize();
+        let kept = digest.iter().take(ID_BYTES);
+        kept.map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// What started a run.
@@ -137,4 +156,22 @@ pub enum Event {
     },
     /// The failed run was set going again; what failed it is tried afresh.
     Reopened,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_32_hex_digits_and_tell_neighbouring_parts_apart() {
+        let id = Run::id_of(&[b"ab", b"c"]);
+        assert_eq!(id.len(), 32);
+        assert!(
+            id.chars()
+                .all(|digit| matches!(digit, '0'..='9' | 'a'..='f'))
+        );
+        assert_eq!(id, Run::id_of(&[b"ab", b"c"]));
+        assert_ne!(id, Run::id_of(&[b"a", b"bc"]));
+        assert_ne!(id, Run::id_of(&[b"c", b"ab"]));
+    }
 }

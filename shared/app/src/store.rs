@@ -252,6 +252,15 @@ impl Store {
         sqlite.run(id).await
     }
 
+    /// Lists the runs whose ids begin so, by id; none if that is not hex digits, of either case.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn runs_by_prefix(&self, prefix: &str, limit: u32) -> Result<Vec<Run>, StoreError> {
+        let Store::Sqlite(sqlite) = self;
+        sqlite.runs_by_prefix(prefix, limit).await
+    }
+
     /// Lists runs, newest first.
     ///
     /// # Errors

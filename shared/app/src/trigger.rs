@@ -9,7 +9,6 @@ use quench_automations::{ParameterFault, Verdict, nearest};
 use quench_findings::Kind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 /// A run that somebody started by hand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -218,16 +217,11 @@ async fn only_one_like(app: &App, text: &str) -> Result<Option<String>, StoreErr
 fn run_id(playbook: &str, finding: &str) -> Result<String, TriggerError> {
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(|error| TriggerError::Random(error.to_string()))?;
-    let mut hash = Sha256::new();
-    hash.update(random);
-    hash.update(playbook);
-    hash.update([0]);
-    hash.update(finding);
-    Ok(hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(Run::id_of(&[
+        &random,
+        playbook.as_bytes(),
+        finding.as_bytes(),
+    ]))
 }
 
 #[cfg(test)]

@@ -314,3 +314,60 @@ pub(crate) async fn what_is_old_and_over_expires(store: &Store) {
         Expired::default()
     );
 }
+
+pub(crate) async fn a_run_is_found_by_how_its_id_begins(store: &Store) {
+    let ids = ["00ab12", "00ab34", "00ac00", "0f", "ff00"];
+    for id in ids {
+        store.create_run(&run(id, moment(1))).await.unwrap();
+    }
+    for (prefix, limit, expected) in [
+        ("00ab", 9, &ids[..2]),
+        ("00AB3", 9, &ids[1..2]),
+        ("00ac00", 9, &ids[2..3]),
+        ("00ac000", 9, &[]),
+        ("0", 9, &ids[..4]),
+        ("0", 2, &ids[..2]),
+        ("f", 9, &ids[4..]),
+        ("ff", 9, &ids[4..]),
+        ("1", 9, &[]),
+        // What is no hex digit finds nothing, wildcards least of all.
+        ("", 9, &[]),
+        ("%", 9, &[]),
+        ("0_", 9, &[]),
+        ("0*", 9, &[]),
+        ("00ab\u{0}", 9, &[]),
+    ] {
+        let found = store.runs_by_prefix(prefix, limit).await.unwrap();
+        let found: Vec<_> = found.iter().map(|run| run.id.as_str()).collect();
+        assert_eq!(found, expected, "{prefix}");
+    }
+}
+
+pub(crate) async fn some_runs_stand_apart_from_all_others(store: &Store) {
+    for (id, at) in [("a", 1), ("b", 2), ("c", 3), ("d", 0)] {
+        store.create_run(&run(id, moment(at))).await.unwrap();
+    }
+    let names = |names: &[&str]| names.iter().map(|&id| id.to_owned()).collect::<Vec<_>>();
+    let standing = async |ids: &[&str], at| {
+        let told = store.standing(&names(ids), moment(at)).await.unwrap();
+        (told.unfinished, told.held, told.next)
+    };
+    assert_eq!(
+        standing(&["a", "b", "c", "none"], 5).await,
+        (3, 0, Some(moment(1)))
+    );
+    let claim = store.claim_run("a", "one", moment(5), MINUTE).await;
+    let Ok(Claim::Held { lease, .. }) = claim else {
+        panic!("{claim:?}");
+    };
+    assert_eq!(standing(&["a", "b", "b"], 6).await, (2, 1, Some(moment(2))));
+    assert_eq!(standing(&["a"], 64).await, (1, 1, Some(moment(65))));
+    assert_eq!(standing(&["a"], 65).await, (1, 0, Some(moment(65))));
+    store
+        .settle(&lease, &RunState::Succeeded, moment(7))
+        .await
+        .unwrap();
+    assert_eq!(standing(&["a", "c"], 8).await, (1, 0, Some(moment(3))));
+    assert_eq!(standing(&["a"], 8).await, (0, 0, None));
+    assert_eq!(standing(&[], 8).await, (0, 0, None));
+}

@@ -45,6 +45,30 @@ impl Sqlite {
         self.read(move |connection| find(connection, &id)).await
     }
 
+    pub(crate) async fn runs_by_prefix(
+        &self,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<Run>, StoreError> {
+        if prefix.is_empty() || !prefix.chars().all(|digit| digit.is_ascii_hexdigit()) {
+            return Ok(Vec::new());
+        }
+        let first = prefix.to_ascii_lowercase();
+        // `g` comes after every hex digit, so the index yields just those that begin so.
+        let last = format!("{first}g");
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM runs WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3"
+            ))?;
+            let mut runs = Vec::new();
+            for columns in statement.query_map(params![first, last, limit], Columns::read)? {
+                runs.push(columns?.run()?);
+            }
+            Ok(runs)
+        })
+        .await
+    }
+
     pub(crate) async fn runs(
         &self,
         filter: &RunFilter,

@@ -39,6 +39,8 @@ store_promises! {
         runs_are_due_when_somebody_should_take_them_up
         only_a_failed_run_is_queued_again
         runs_are_listed_by_filter_and_page
+        a_run_is_found_by_how_its_id_begins
+        some_runs_stand_apart_from_all_others
         what_is_old_and_over_expires;
 }
 
