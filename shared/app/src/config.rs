@@ -1,7 +1,10 @@
+use quench_actions::address_guard::Allowed;
+use quench_actions::mailer::Sender;
+use quench_actions::{certificates, secrets};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use url::Url;
+use url::{Host, Url};
 
 /// Everything a process is told when it starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,7 +139,8 @@ impl Config {
         }
     }
 
-    /// Reads these variables; those that are empty count as not set.
+    /// Reads these variables; those that are empty count as not set. Of files they name it is checked that they can be
+    /// used.
     ///
     /// # Errors
     /// Variables are wrong; all of them are told.
@@ -150,9 +154,9 @@ impl Config {
             data: reader.text(DATA).map_or(default.data, PathBuf::from),
             mail: reader.mail(),
             mail_from: reader.mail_from().unwrap_or(default.mail_from),
-            mail_domains: reader.list(MAIL_DOMAINS),
-            allow_hosts: reader.list(ALLOW_HOSTS),
-            authorities: reader.text(CA_FILE).map(PathBuf::from),
+            mail_domains: reader.mail_domains(),
+            allow_hosts: reader.allow_hosts(),
+            authorities: reader.authorities(),
             url: reader.url(PUBLIC_URL, &["https", "http"]),
             lease: reader.seconds(LEASE, 10..=900).unwrap_or(default.lease),
             visibility: reader
@@ -261,7 +265,7 @@ impl<'a> Reader<'a> {
     fn mail(&mut self) -> Mail {
         let password = self.text(SMTP_PASSWORD).map(str::to_owned);
         if let Some(password) = &password
-            && !password.starts_with("secret://")
+            && secrets::Reference::parse(password).is_err()
         {
             self.fault(
                 SMTP_PASSWORD,
@@ -274,6 +278,9 @@ impl<'a> Reader<'a> {
             }
             return Mail::Outbox;
         };
+        if Host::parse(url.host_str().unwrap_or_default()).is_err() {
+            self.fault(SMTP_URL, "names no host");
+        }
         if url.password().is_some() {
             self.fault(
                 SMTP_URL,
@@ -305,15 +312,7 @@ impl<'a> Reader<'a> {
 
     fn mail_from(&mut self) -> Option<String> {
         let text = self.text(MAIL_FROM)?;
-        let address = text
-            .strip_suffix('>')
-            .and_then(|text| text.rsplit_once('<'))
-            .map_or(text, |(_, address)| address);
-        let good = address.split_once('@').is_some_and(|(local, domain)| {
-            !local.is_empty() && !domain.is_empty() && !domain.contains('@')
-        });
-        let clean = |text: &str| !text.chars().any(char::is_control);
-        if good && clean(text) && !address.contains(char::is_whitespace) {
+        if Sender::new(text).is_ok() {
             return Some(text.to_owned());
         }
         self.fault(
@@ -321,6 +320,40 @@ impl<'a> Reader<'a> {
             format_args!("`{text}` is no mail address, such as `Quench <quench@example.com>`"),
         );
         None
+    }
+
+    fn mail_domains(&mut self) -> Vec<String> {
+        let domains = self.list(MAIL_DOMAINS);
+        for domain in &domains {
+            let bare = domain.strip_prefix('@').unwrap_or(domain);
+            if !matches!(Host::parse(bare), Ok(Host::Domain(_))) || bare.contains(['*', '@']) {
+                self.fault(
+                    MAIL_DOMAINS,
+                    format_args!("`{domain}` is no domain, such as `example.com`"),
+                );
+            }
+        }
+        domains
+    }
+
+    fn allow_hosts(&mut self) -> Vec<String> {
+        let hosts = self.list(ALLOW_HOSTS);
+        for host in &hosts {
+            if let Err(invalid) = host.parse::<Allowed>() {
+                self.fault(ALLOW_HOSTS, invalid);
+            }
+        }
+        hosts
+    }
+
+    fn authorities(&mut self) -> Option<PathBuf> {
+        let path = self.text(CA_FILE)?;
+        let read = std::fs::read(path).map_err(|error| error.to_string());
+        let read = read.and_then(|pem| certificates(&pem).map_err(|error| error.to_string()));
+        if let Err(error) = read {
+            self.fault(CA_FILE, format_args!("`{path}` cannot be used: {error}"));
+        }
+        Some(PathBuf::from(path))
     }
 
     /// Finds variables that are nearly ours. Others may be anybody's, such as secrets that references name.
@@ -380,6 +413,7 @@ mod tests {
 
     #[test]
     fn every_variable_is_read() {
+        let authority = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/authority.pem");
         let config = read(&[
             ("QUENCH_DATA", "/var/lib/quench"),
             (
@@ -390,7 +424,7 @@ mod tests {
             ("QUENCH_MAIL_FROM", "Security <security@example.com>"),
             ("QUENCH_ALLOW_HOSTS", "10.0.0.0/8, tickets.example.com,"),
             ("QUENCH_MAIL_DOMAINS", "example.com"),
-            ("QUENCH_CA_FILE", "/etc/ssl/own.pem"),
+            ("QUENCH_CA_FILE", authority),
             ("QUENCH_URL", "https://quench.example.com"),
             ("QUENCH_LEASE_SECONDS", "60"),
             ("QUENCH_VISIBILITY_SECONDS", "90"),
@@ -410,7 +444,7 @@ mod tests {
                 },
                 mail_from: "Security <security@example.com>".into(),
                 mail_domains: vec!["example.com".into()],
-                authorities: Some("/etc/ssl/own.pem".into()),
+                authorities: Some(authority.into()),
                 allow_hosts: vec!["10.0.0.0/8".into(), "tickets.example.com".into()],
                 url: Some(Url::parse("https://quench.example.com").unwrap()),
                 lease: Duration::from_secs(60),
@@ -428,6 +462,12 @@ mod tests {
             ("QUENCH_SMTP_URL", "http://mail.example.com"),
             ("QUENCH_SMTP_PASSWORD", "hunter2"),
             ("QUENCH_MAIL_FROM", "nobody"),
+            ("QUENCH_MAIL_DOMAINS", "@example.com, *.example.org"),
+            (
+                "QUENCH_ALLOW_HOSTS",
+                "not a host, 10.0.0.0/8, *.example.com, 10.0.0.0/99, tickets.example.com:8443",
+            ),
+            ("QUENCH_CA_FILE", "/nowhere/own.pem"),
             ("QUENCH_LEASE_SECONDS", "1"),
             ("QUENCH_CONCURRENCY", "many"),
             ("QUENCH_RETENTION_DAYS", "0"),
@@ -440,13 +480,18 @@ mod tests {
                 "QUENCH_SMTP_PASSWORD: is no secret reference, such as `secret://env/NAME` or `secret://file/PATH`",
                 "QUENCH_SMTP_URL: is no address that begins with `smtp://…` or `smtps://…`",
                 "QUENCH_MAIL_FROM: `nobody` is no mail address, such as `Quench <quench@example.com>`",
+                "QUENCH_MAIL_DOMAINS: `*.example.org` is no domain, such as `example.com`",
+                "QUENCH_ALLOW_HOSTS: `not a host` is no host name, address or network; write for example `tickets.example.com`, `10.0.0.5` or `10.1.0.0/16`",
+                "QUENCH_ALLOW_HOSTS: `*.example.com` is no host name, address or network; write for example `tickets.example.com`, `10.0.0.5` or `10.1.0.0/16`",
+                "QUENCH_ALLOW_HOSTS: `10.0.0.0/99` is no host name, address or network; write for example `tickets.example.com`, `10.0.0.5` or `10.1.0.0/16`",
+                "QUENCH_CA_FILE: `/nowhere/own.pem` cannot be used: No such file or directory (os error 2)",
                 "QUENCH_LEASE_SECONDS: `1` is no whole number from 10 to 900",
                 "QUENCH_CONCURRENCY: `many` is no whole number from 1 to 256",
                 "QUENCH_RETENTION_DAYS: `0` is no whole number from 1 to 36500",
                 "QUENCH_ALOW_HOSTS: is not known; did you mean `QUENCH_ALLOW_HOSTS`?",
             ]
         );
-        assert_eq!(invalid.to_string().lines().count(), 7);
+        assert_eq!(invalid.to_string().lines().count(), 12);
     }
 
     #[test]
@@ -462,6 +507,38 @@ mod tests {
             let told = read(variables).unwrap_err().to_string();
             assert!(!told.contains("hunter2"), "{told}");
         }
+    }
+
+    #[test]
+    fn a_mail_server_needs_a_host_and_its_password_a_whole_reference() {
+        for (variables, expected) in [
+            (
+                &[("QUENCH_SMTP_URL", "smtp://mail%20server")][..],
+                "QUENCH_SMTP_URL: names no host",
+            ),
+            (
+                &[
+                    ("QUENCH_SMTP_URL", "smtp://bot@mail.example.com"),
+                    ("QUENCH_SMTP_PASSWORD", "secret://vault/mail"),
+                ],
+                "QUENCH_SMTP_PASSWORD: is no secret reference, such as `secret://env/NAME` or `secret://file/PATH`",
+            ),
+        ] {
+            assert_eq!(read(variables).unwrap_err().faults, [expected]);
+        }
+    }
+
+    #[test]
+    fn a_file_without_certificates_is_told() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        let told = read(&[("QUENCH_CA_FILE", path)]).unwrap_err().to_string();
+        assert_eq!(
+            told,
+            format!(
+                "QUENCH_CA_FILE: `{path}` cannot be used: certificates cannot be used: there is none in the text"
+            )
+        );
     }
 
     #[test]
