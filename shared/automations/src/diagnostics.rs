@@ -117,6 +117,16 @@ impl Diagnostic {
         self
     }
 
+    /// Draws the fault on another text of the same length.
+    pub(crate) fn show(&mut self, written: &Arc<str>, shown: &Arc<str>) {
+        let texts = self.related.iter_mut().map(|related| &mut related.text);
+        for text in texts.chain([&mut self.text]) {
+            if Arc::ptr_eq(text, written) {
+                *text = Arc::clone(shown);
+            }
+        }
+    }
+
     /// A further error at the same place.
     pub(crate) fn followed_by(&self, message: &str, help: &str) -> Self {
         Self {

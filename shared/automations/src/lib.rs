@@ -16,6 +16,7 @@ mod playbook;
 mod rulebook;
 pub mod samples;
 pub mod scope;
+mod secrets;
 pub mod templates;
 mod version;
 mod yaml;
@@ -31,9 +32,10 @@ pub use load::{Definitions, Library, Loaded, SourceFile, load};
 pub use nearest::nearest;
 pub use organization::Organization;
 pub use playbook::{
-    EmailStep, ForEachStep, HttpStep, IfStep, OnError, OnUnknown, Parameter, ParameterType,
-    Playbook, PlaybookStep, Requirements, Retry, SlackStep, Step, StepKind, StopStep, TeamsStep,
-    WaitStep, WebhookStep,
+    DEEPEST_CALL, EmailStep, ForEachStep, HttpStep, IfStep, OnError, OnUnknown, Parameter,
+    ParameterType, Playbook, PlaybookStep, Requirements, Retry, SlackStep, Step, StepKind,
+    StopStep, TeamsStep, WaitStep, WebhookStep,
 };
 pub use rulebook::{Gate, GateKind, InvalidAutomation, Match, Rulebook, Verdict};
+pub use secrets::{names_credential, names_secret};
 pub use version::version;

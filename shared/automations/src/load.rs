@@ -13,6 +13,7 @@ mod organization;
 mod playbook;
 mod reader;
 mod references;
+mod secrets;
 mod steps;
 
 use crate::bind::listed;
@@ -23,6 +24,7 @@ use crate::yaml::{self, Content, Document, Node, Source};
 use crate::{Automation, Connection, Diagnostic, Diagnostics, Organization, Playbook};
 use reader::Reader;
 use references::{References, Uses};
+pub(crate) use secrets::struck_out;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
@@ -130,9 +132,16 @@ const DOCUMENTS: [&str; 4] = ["automation", "playbook", "connection", "organizat
 
 impl Reading {
     fn file(&mut self, file: &SourceFile) {
-        let source = Source::new(&file.path, &file.text);
+        let mut source = Source::new(&file.path, &file.text);
         self.paths.push(Arc::clone(&source.path));
-        for document in yaml::parse(&source, &mut self.faults) {
+        let before = self.faults.len();
+        let documents = yaml::parse(&source, &mut self.faults);
+        let broken = self.faults.len() > before;
+        source.shown = struck_out(&source.text, &documents, broken).into();
+        for fault in &mut self.faults[before..] {
+            fault.show(&source.text, &source.shown);
+        }
+        for document in documents {
             self.document(&source, document);
         }
     }
@@ -149,9 +158,6 @@ impl Reading {
         };
         let (name, span) = name_of(&root, kind);
         let before = reader.errors();
-        let blotted = (kind == "connection").then(|| connection::without_secrets(source, &root));
-        let source = blotted.as_ref().unwrap_or(source);
-        reader.source = source;
         macro_rules! read {
             ($list:ident, $read:expr) => {{
                 let definition = $read(&mut reader, &root);
@@ -183,7 +189,7 @@ impl Reading {
                     .with_label("described again here")
                     .with_related(
                         &first.source.path,
-                        &first.source.text,
+                        &first.source.shown,
                         first.span.clone(),
                         "first described here",
                     )
@@ -288,7 +294,7 @@ fn twice<T>(all: &[Read<T>], what: &str, faults: &mut Vec<Diagnostic>) {
                 .with_label("defined again here")
                 .with_related(
                     &first.source.path,
-                    &first.source.text,
+                    &first.source.shown,
                     first.span.clone(),
                     "first defined here",
                 )

@@ -4,6 +4,9 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// How many playbooks may be under way inside one another, the outermost included.
+pub const DEEPEST_CALL: usize = 5;
+
 /// Ordered steps with typed parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Playbook {

@@ -5,6 +5,7 @@ mod pattern;
 mod place;
 
 pub use pattern::{ScopeFault, ScopePattern, parse};
+pub(crate) use pattern::{is_account, is_unit};
 
 use crate::Organization;
 use place::Place;

@@ -29,13 +29,17 @@ pub(crate) struct Source {
     pub(crate) path: Arc<str>,
     /// Without a byte order mark.
     pub(crate) text: Arc<str>,
+    /// The text as it may be shown: of the same length, with secrets struck out.
+    pub(crate) shown: Arc<str>,
 }
 
 impl Source {
     pub(crate) fn new(path: &str, text: &str) -> Self {
+        let text: Arc<str> = text.strip_prefix('\u{feff}').unwrap_or(text).into();
         Self {
             path: path.into(),
-            text: text.strip_prefix('\u{feff}').unwrap_or(text).into(),
+            shown: Arc::clone(&text),
+            text,
         }
     }
 
@@ -43,14 +47,14 @@ impl Source {
         Diagnostic::new(
             Gravity::Error,
             &self.path,
-            &self.text,
+            &self.shown,
             self.on_text(span),
             message,
         )
     }
 
     pub(crate) fn warning(&self, span: Range<usize>, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::new(Gravity::Warning, &self.path, &self.text, span, message)
+        Diagnostic::new(Gravity::Warning, &self.path, &self.shown, span, message)
     }
 
     /// Moves a place behind all text, such as that of a value that is missing at the end, to the last character.
@@ -62,8 +66,13 @@ impl Source {
         }
     }
 
-    /// The text of a node as it is written.
+    /// The text of a node as it may be shown.
     pub(crate) fn slice(&self, span: &Range<usize>) -> &str {
+        self.shown.get(span.clone()).unwrap_or_default()
+    }
+
+    /// The text of a node as it is written.
+    pub(crate) fn written(&self, span: &Range<usize>) -> &str {
         self.text.get(span.clone()).unwrap_or_default()
     }
 }

@@ -228,3 +228,45 @@ fn diagnostics_are_json_too() {
         })
     );
 }
+
+#[test]
+fn no_secret_of_a_file_is_shown_however_it_is_wrong() {
+    let lines = [
+        "http: { url: 'https://user:hunter2@example.com', auth: { bearer: { token: hunter2 } } }",
+        "http: { url: https://example.com, headers: { Authorization: 'Bearer hunter2' }, colour: x }",
+        "http: { url: https://example.com/?token=hunter2, headers: { X-Api-Key: hunter2 }, colour: x }",
+        "slack_bot: { token: hunter2, tokn: x }",
+        "slack_hook: { url: hunter2, tokn: x }",
+    ];
+    for line in lines {
+        for end in [
+            "",
+            " }",
+            "\n\tx: 1",
+            "\nx: ]",
+            "\nx: @\n",
+            "\u{7}",
+            "\n---\na: b: c\n",
+        ] {
+            for text in [
+                format!("connection: a\n{line}{end}\n"),
+                format!("playbook: a\ntriggers: [alert]\nsteps:\n  - {line}{end}\n"),
+                format!("{line}{end}\n"),
+                format!("- {line}{end}\n"),
+            ] {
+                let file = SourceFile {
+                    path: "a.yaml".to_owned(),
+                    text: text.clone(),
+                };
+                let diagnostics = load(&[file], &Library::default()).unwrap_err();
+                for shown in [
+                    diagnostics.render(false),
+                    diagnostics.to_string(),
+                    serde_json::to_string(&diagnostics).unwrap(),
+                ] {
+                    assert!(!shown.contains("hunter2"), "{text}\n{shown}");
+                }
+            }
+        }
+    }
+}

@@ -4,7 +4,7 @@ use quench_automations::Playbook;
 use std::collections::BTreeMap;
 
 /// How many playbooks may be under way inside one another, the outermost included.
-pub(crate) const DEEPEST_CALL: usize = 5;
+pub(crate) const DEEPEST_CALL: usize = quench_automations::DEEPEST_CALL;
 
 /// A run's playbook and all that it calls, in the versions pinned when the run was made.
 #[derive(Debug, Clone)]

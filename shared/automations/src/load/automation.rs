@@ -171,10 +171,17 @@ fn transitions(reader: &mut Reader<'_>, node: &Node) -> Vec<Transition> {
 fn scopes(reader: &mut Reader<'_>, node: &Node) -> Vec<String> {
     let items = reader.one_or_more(node);
     let mut scopes = Vec::new();
+    if matches!(&node.content, Content::List(items) if items.is_empty()) {
+        reader.fault_with_help(
+            &node.span,
+            "`scope` is empty",
+            "remove the key to mean everything",
+        );
+    }
     for item in items {
         let text = match &item.content {
             // An account without its cloud, which the pattern's own check explains.
-            Content::Number(_) => reader.source.slice(&item.span).to_owned(),
+            Content::Number(_) => reader.source.written(&item.span).to_owned(),
             _ => match reader.text(item, "a scope") {
                 Some(text) => text.trim().to_owned(),
                 None => continue,

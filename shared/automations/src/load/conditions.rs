@@ -75,6 +75,13 @@ pub(super) fn sets(
             return Vec::new();
         }
     };
+    if items.is_empty() {
+        reader.fault_with_help(
+            &node.span,
+            "`when` is empty",
+            "remove the key to mean everything",
+        );
+    }
     items
         .into_iter()
         .map(|item| set(reader, item, trigger))
@@ -332,7 +339,7 @@ pub(super) fn note_invalid(
 fn value(reader: &Reader<'_>, node: &Node, as_text: bool) -> Value {
     match &node.content {
         Content::Number(_) | Content::Bool(_) if as_text => {
-            Value::String(reader.source.slice(&node.span).to_owned())
+            Value::String(reader.source.written(&node.span).to_owned())
         }
         Content::List(items) => items
             .iter()

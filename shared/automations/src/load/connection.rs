@@ -1,11 +1,11 @@
 use super::reader::{Fields, Reader};
 use crate::address::check_url;
 use crate::bind::listed;
-use crate::yaml::{Content, Node, Source};
+use crate::yaml::{Content, Node};
 use crate::{Auth, Connection, ConnectionKind};
-use std::sync::Arc;
+use std::ops::Range;
 
-const KINDS: [&str; 5] = ["slack_hook", "slack_bot", "teams", "webhook", "http"];
+pub(super) const KINDS: [&str; 5] = ["slack_hook", "slack_bot", "teams", "webhook", "http"];
 
 pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Connection> {
     let allowed: Vec<&str> = ["connection", "description"]
@@ -48,7 +48,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Connection> {
 }
 
 /// Keys below which nothing secret stands.
-const PLAIN: [&str; 7] = [
+pub(super) const PLAIN: [&str; 7] = [
     "connection",
     "description",
     "username",
@@ -58,17 +58,8 @@ const PLAIN: [&str; 7] = [
     "scopes",
 ];
 
-/// The file with everything blotted out that could be a secret written by mistake, to draw faults on.
-pub(super) fn without_secrets(source: &Source, root: &Node) -> Source {
-    let mut text = source.text.as_ref().to_owned();
-    blot(root, false, &mut text);
-    Source {
-        path: Arc::clone(&source.path),
-        text: text.into(),
-    }
-}
-
-fn blot(node: &Node, public_url: bool, text: &mut String) {
+/// Finds everything in a connection that could be a secret written by mistake.
+pub(super) fn secrets(node: &Node, public_url: bool, spans: &mut Vec<Range<usize>>) {
     match &node.content {
         Content::Mapping(entries) => {
             for (key, value) in entries {
@@ -82,30 +73,20 @@ fn blot(node: &Node, public_url: bool, text: &mut String) {
                     && public_url
                     && value.text().is_some_and(|url| !url.contains('@'));
                 if !PLAIN.contains(&key) && !word && !url {
-                    blot(value, leads, text);
+                    secrets(value, leads, spans);
                 }
             }
         }
-        Content::List(items) => items.iter().for_each(|item| blot(item, public_url, text)),
+        Content::List(items) => items
+            .iter()
+            .for_each(|item| secrets(item, public_url, spans)),
         Content::Text(secret, _) if secret.starts_with("secret://") => {}
-        Content::Text(..) | Content::Number(_) => {
-            let stars: String = text[node.span.clone()]
-                .chars()
-                .map(|c| {
-                    if c.is_whitespace() {
-                        c.to_string()
-                    } else {
-                        "*".repeat(c.len_utf8())
-                    }
-                })
-                .collect();
-            text.replace_range(node.span.clone(), &stars);
-        }
+        Content::Text(..) | Content::Number(_) => spans.push(node.span.clone()),
         Content::Null | Content::Bool(_) | Content::Broken => {}
     }
 }
 
-fn fields_start(fields: &Fields<'_>, root: &Node) -> std::ops::Range<usize> {
+fn fields_start(fields: &Fields<'_>, root: &Node) -> Range<usize> {
     fields
         .key("connection")
         .map_or(root.span.clone(), |key| key.span.clone())
@@ -170,7 +151,7 @@ fn kind(reader: &mut Reader<'_>, service: &str, node: &Node) -> Option<Connectio
     })
 }
 
-const AUTHS: [&str; 4] = ["basic", "bearer", "api_key", "client_credentials"];
+pub(super) const AUTHS: [&str; 4] = ["basic", "bearer", "api_key", "client_credentials"];
 
 fn auth(reader: &mut Reader<'_>, node: &Node) -> Option<Auth> {
     if node.text() == Some("none") {

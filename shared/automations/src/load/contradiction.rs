@@ -43,7 +43,7 @@ pub(super) fn find(reader: &mut Reader<'_>, placed: &[Placed<'_>]) {
             .with_label("cannot hold together with the other")
             .with_related(
                 &reader.source.path,
-                &reader.source.text,
+                &reader.source.shown,
                 same[0].value.span.clone(),
                 "the other",
             )

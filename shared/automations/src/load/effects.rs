@@ -7,11 +7,13 @@ use crate::address::check_url;
 use crate::bind::{Reading, fit, holds_template, listed};
 use crate::nearest::nearest;
 use crate::playbook::{Parameter, ParameterType};
+use crate::secrets::{in_address, is_literal, names_credential};
 use crate::templates::Names;
 use crate::yaml::{Content, Node};
 use crate::{EmailStep, HttpStep, SlackStep, StepKind, TeamsStep, WebhookStep};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Built-in layouts of mails.
 const LAYOUTS: [(&str, &str); 1] = [("finding", "finding")];
@@ -269,6 +271,10 @@ fn method(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
 fn url(reader: &mut Reader<'_>, node: &Node, connected: bool, names: &Names) -> Option<String> {
     let text = reader.filled_text(node, "`url`")?;
     reader.templates(node, names);
+    if in_address(&text).is_some() {
+        credential(reader, &node.span);
+        return None;
+    }
     let absolute = text.starts_with("https://") || text.starts_with("http://");
     if connected && absolute && !holds_template(&text) {
         reader.fault_with_help(
@@ -302,6 +308,14 @@ fn url(reader: &mut Reader<'_>, node: &Node, connected: bool, names: &Names) -> 
     Some(text)
 }
 
+fn credential(reader: &mut Reader<'_>, span: &Range<usize>) {
+    reader.fault_with_help(
+        span,
+        "credentials do not belong into a playbook",
+        "use a connection with `auth`, which refers to its secret",
+    );
+}
+
 fn pairs(
     reader: &mut Reader<'_>,
     node: &Node,
@@ -318,17 +332,20 @@ fn pairs(
                 "such as `X-Source`",
             );
         }
-        if headers && key.text.eq_ignore_ascii_case("authorization") {
-            reader.fault_with_help(
-                &key.span,
-                "credentials do not belong into a playbook",
-                "use a connection with `auth`, which refers to its secret",
-            );
+        let literal = match &value.content {
+            Content::Text(text, _) => is_literal(text),
+            Content::Number(_) => true,
+            _ => false,
+        };
+        if (headers && key.text.eq_ignore_ascii_case("authorization"))
+            || (literal && names_credential(&key.text))
+        {
+            credential(reader, &key.span);
         }
         reader.templates(value, names);
         let text = match &value.content {
             Content::Number(_) | Content::Bool(_) => {
-                Some(reader.source.slice(&value.span).to_owned())
+                Some(reader.source.written(&value.span).to_owned())
             }
             _ => reader
                 .text(value, &format!("`{}`", key.text))

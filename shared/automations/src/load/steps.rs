@@ -216,7 +216,7 @@ impl Steps {
                 .with_label("given again here")
                 .with_related(
                     &reader.source.path,
-                    &reader.source.text,
+                    &reader.source.shown,
                     first.clone(),
                     "first given here",
                 )

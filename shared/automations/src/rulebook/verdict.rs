@@ -98,7 +98,7 @@ impl Rulebook {
             .map(|(asks, open)| Gate {
                 asks,
                 open,
-                reason: self.reason(asks, entry, finding, transition),
+                reason: self.reason(asks, open, entry, finding, transition),
             })
             .collect();
         let explanation = (automation.trigger == finding.kind)
@@ -124,6 +124,7 @@ impl Rulebook {
     fn reason(
         &self,
         asks: GateKind,
+        open: bool,
         entry: &Entry,
         finding: &Finding,
         transition: Transition,
@@ -140,7 +141,8 @@ impl Rulebook {
             GateKind::Enabled if automation.enabled => "it is enabled".to_owned(),
             GateKind::Enabled => "it is disabled".to_owned(),
             GateKind::Expiry => match automation.expires {
-                Some(expires) => format!("it expires at {expires}"),
+                Some(expires) if open => format!("it expires at {expires}"),
+                Some(expires) => format!("it expired at {expires}"),
                 None => "it never expires".to_owned(),
             },
             GateKind::Scope => self.scope_reason(entry, finding),

@@ -316,7 +316,7 @@ fn fault(message: String, help: Option<String>) -> ScopeFault {
 }
 
 /// Whether a text is the id of an AWS account: 12 digits.
-pub(super) fn is_account(text: &str) -> bool {
+pub(crate) fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|letter| letter.is_ascii_digit())
 }
 
@@ -332,7 +332,7 @@ pub(super) fn is_guid(text: &str) -> bool {
 /// Whether a text is the id of an AWS organisational unit, root or organisation, `*` allowed for any letters.
 ///
 /// The forms are those of the AWS Organizations API reference.
-fn is_unit(text: &str) -> bool {
+pub(crate) fn is_unit(text: &str) -> bool {
     let word = |part: &str, lengths: std::ops::RangeInclusive<usize>| {
         part.bytes()
             .all(|letter| letter.is_ascii_alphanumeric() || letter == b'*')

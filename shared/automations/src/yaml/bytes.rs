@@ -1,6 +1,6 @@
 use super::Source;
 use crate::diagnostics::Diagnostic;
-use crate::load::SourceFile;
+use crate::load::{SourceFile, struck_out};
 
 /// Reads the bytes of a file as UTF-8, with or without a byte order mark.
 pub(crate) fn decode(path: String, bytes: &[u8]) -> Result<SourceFile, Box<Diagnostic>> {
@@ -19,9 +19,11 @@ pub(crate) fn decode(path: String, bytes: &[u8]) -> Result<SourceFile, Box<Diagn
         }),
         Err(error) => {
             let good = error.valid_up_to();
+            let text = String::from_utf8_lossy(bytes);
             let source = Source {
                 path: path.into(),
-                text: String::from_utf8_lossy(bytes).into(),
+                shown: struck_out(&text, &[], true).into(),
+                text: text.into(),
             };
             Err(Box::new(
                 source
