@@ -86,7 +86,7 @@ impl App {
         })
     }
 
-    /// What is in force; at most a second old, so that events cost no look into the store.
+    /// What is in force now; compiled anew only when it changed.
     ///
     /// # Errors
     /// The store fails.
@@ -104,10 +104,6 @@ impl App {
             connections: Arc::clone(&catalog.connections),
             ..self.outside.clone()
         })
-    }
-
-    pub(crate) async fn forget_catalog(&self) {
-        self.catalog.forget().await;
     }
 }
 

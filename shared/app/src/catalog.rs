@@ -9,11 +9,7 @@ use quench_automations::{
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
-
-/// How long what is in force is taken for unchanged before the store is asked again.
-const FRESH: Duration = Duration::from_secs(1);
 
 /// Everything that is in force at one moment.
 #[derive(Debug)]
@@ -120,38 +116,22 @@ fn list(faults: &[InvalidAutomation]) -> String {
 
 /// The catalogue that was last compiled.
 #[derive(Debug, Default)]
-pub(crate) struct Cache(Mutex<Option<Cached>>);
-
-#[derive(Debug)]
-struct Cached {
-    catalog: Arc<Catalog>,
-    asked: Instant,
-}
+pub(crate) struct Cache(Mutex<Option<Arc<Catalog>>>);
 
 impl Cache {
-    /// What is in force, at most [`FRESH`] ago.
+    /// What is in force now: an event that comes after a change was reported is matched with the change.
+    ///
+    /// Only the revision is read each time; the rest is read and compiled when it moved.
     pub(crate) async fn get(&self, store: &Store) -> Result<Arc<Catalog>, CatalogError> {
         let mut cached = self.0.lock().await;
-        if let Some(cached) = cached.as_mut() {
-            if cached.asked.elapsed() < FRESH {
-                return Ok(Arc::clone(&cached.catalog));
-            }
-            if store.revision().await? == cached.catalog.revision {
-                cached.asked = Instant::now();
-                return Ok(Arc::clone(&cached.catalog));
-            }
+        if let Some(catalog) = cached.as_ref()
+            && store.revision().await? == catalog.revision
+        {
+            return Ok(Arc::clone(catalog));
         }
         let catalog = Arc::new(Catalog::compile(store.inventory().await?));
-        *cached = Some(Cached {
-            catalog: Arc::clone(&catalog),
-            asked: Instant::now(),
-        });
+        *cached = Some(Arc::clone(&catalog));
         Ok(catalog)
-    }
-
-    /// Makes the next event ask the store.
-    pub(crate) async fn forget(&self) {
-        *self.0.lock().await = None;
     }
 }
 
@@ -214,10 +194,7 @@ pub async fn apply(app: &App, definitions: Definitions) -> Result<Applied, Store
             version: loaded.version,
             text: loaded.text,
         }));
-    let applied = app
-        .store
+    app.store
         .put_definitions(changes.collect(), app.clock.now())
-        .await?;
-    app.forget_catalog().await;
-    Ok(applied)
+        .await
 }
