@@ -90,6 +90,14 @@ fn service_of(kind: &ConnectionKind) -> &'static str {
     }
 }
 
+impl Playbook {
+    /// The step, such as `slack`, that takes its connection from this parameter and can do nothing with this one.
+    pub fn unfit_step(&self, parameter: &str, connection: &Connection) -> Option<&'static str> {
+        let service = References::service_of_parameter(self, parameter)?;
+        (!service.fits(&connection.kind)).then(|| service.step())
+    }
+}
+
 /// Everything that was read, with what is known besides.
 pub(super) struct References<'a> {
     pub(super) automations: &'a [Read<Automation>],
@@ -249,7 +257,7 @@ impl References<'_> {
                     source: reader.source.clone(),
                     span: node.span.clone(),
                     name: name.to_owned(),
-                    service: self.service_of_parameter(playbook, &key.text),
+                    service: Self::service_of_parameter(playbook, &key.text),
                 };
                 self.connection(reader, &connection);
             }
@@ -277,7 +285,7 @@ impl References<'_> {
     }
 
     /// What a connection given as a parameter must lead to, by the first step that uses it as such.
-    fn service_of_parameter(&self, playbook: &Playbook, parameter: &str) -> Option<Service> {
+    fn service_of_parameter(playbook: &Playbook, parameter: &str) -> Option<Service> {
         fn search(steps: &[Step], parameter: &str) -> Option<Service> {
             let names = |connection: &str| {
                 let inner = connection
