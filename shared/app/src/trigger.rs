@@ -5,10 +5,11 @@ use crate::catalog::CatalogError;
 use crate::intake::enqueue;
 use crate::run::{Run, RunState, StartedBy};
 use crate::store::{FindingFilter, Page, RunStage, StoreError};
-use quench_automations::{ParameterFault, Verdict, nearest};
+use quench_automations::{Connection, ParameterFault, ParameterType, Playbook, Verdict, nearest};
 use quench_findings::Kind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// A run that somebody started by hand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -140,7 +141,11 @@ pub async fn trigger(
             kind: record.finding.kind,
         });
     }
-    definition.bind(with).map_err(TriggerError::Parameters)?;
+    let bound = definition.bind(with).map_err(TriggerError::Parameters)?;
+    let faults = connection_faults(definition, &bound, &catalog.connections);
+    if !faults.is_empty() {
+        return Err(TriggerError::Parameters(faults));
+    }
     let now = app.clock.now();
     let verdicts = catalog
         .rulebook()?
@@ -173,6 +178,59 @@ pub async fn trigger(
             .filter(|verdict| verdict.fires)
             .collect(),
     })
+}
+
+/// What is wrong with the connections that parameters name; those that templates tell are known only in the run.
+fn connection_faults(
+    playbook: &Playbook,
+    bound: &Map<String, Value>,
+    connections: &BTreeMap<String, Connection>,
+) -> Vec<ParameterFault> {
+    let mut faults = Vec::new();
+    for (parameter, declared) in &playbook.parameters {
+        let (ParameterType::Connection, Some(Value::String(name))) =
+            (declared.parameter_type, bound.get(parameter))
+        else {
+            continue;
+        };
+        if name.is_empty() || name.contains("{{") || name.contains("{%") {
+            continue;
+        }
+        let fits = |connection: &Connection| playbook.unfit_step(parameter, connection).is_none();
+        let fitting = || connections.values().filter(|connection| fits(connection));
+        let known = || {
+            let names: Vec<_> = fitting()
+                .map(|connection| connection.name.as_str())
+                .collect();
+            match names.as_slice() {
+                [] => "add a file for one with `quench apply`".to_owned(),
+                names => format!("known are `{}`", names.join("`, `")),
+            }
+        };
+        let (reason, help) = match connections.get(name) {
+            None => {
+                let names = fitting().map(|connection| connection.name.as_str());
+                let help = match nearest(name, names) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => known(),
+                };
+                (format!("there is no connection `{name}`"), help)
+            }
+            Some(connection) => match playbook.unfit_step(parameter, connection) {
+                None => continue,
+                Some(step) => (
+                    format!("connection `{name}` does not fit a `{step}` step"),
+                    known(),
+                ),
+            },
+        };
+        faults.push(ParameterFault {
+            parameter: parameter.clone(),
+            reason,
+            help: Some(help),
+        });
+    }
+    faults
 }
 
 /// Sets a failed run going again: it goes on at the step that failed, with a fresh series of attempts.
@@ -347,6 +405,66 @@ run:
             retry(&app, "none").await,
             Err(TriggerError::UnknownRun(_))
         ));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_not_there_or_does_not_fit_is_refused() {
+        let (_folder, app) = stocked().await;
+        let text = "
+playbook: tell
+triggers: [alert]
+parameters:
+  connection: { type: connection, default: team-slack }
+steps:
+  - id: tell
+    if: \"{{ finding.severity != 'low' }}\"
+    then:
+      - id: post
+        slack: { connection: \"{{ params.connection }}\", text: \"{{ finding.title }}\" }
+---
+connection: paging
+webhook: { url: secret://env/PAGING_URL, secret: secret://env/PAGING_SECRET }
+---
+connection: night-slack
+slack_hook: { url: secret://env/SLACK_HOOK }
+";
+        let apply = async |text: &str| {
+            let file = SourceFile {
+                path: "tell.yaml".to_owned(),
+                text: text.to_owned(),
+            };
+            let library = catalog::library(&app).await.unwrap();
+            let definitions =
+                load(&[file], &library).unwrap_or_else(|faults| panic!("{}", faults.render(false)));
+            catalog::apply(&app, definitions).await.unwrap();
+        };
+        apply(text).await;
+        let with = |name: &str| Map::from_iter([("connection".to_owned(), json!(name))]);
+        for (given, expected) in [
+            (
+                with("paging"),
+                "parameter `connection`: connection `paging` does not fit a `slack` step; known are `night-slack`",
+            ),
+            (
+                with("nigth-slack"),
+                "parameter `connection`: there is no connection `nigth-slack`; did you mean `night-slack`?",
+            ),
+            // A default counts as much.
+            (
+                Map::new(),
+                "parameter `connection`: there is no connection `team-slack`; known are `night-slack`",
+            ),
+        ] {
+            let refused = trigger(&app, "tell", FINDING, &given, "anna").await;
+            assert_eq!(refused.unwrap_err().to_string(), expected);
+        }
+        let runs = app.store.runs(&Default::default(), Page::default()).await;
+        assert_eq!(runs.unwrap().len(), 1, "only the automation's");
+        for name in ["night-slack", "{{ vars.which }}"] {
+            trigger(&app, "tell", FINDING, &with(name), "anna")
+                .await
+                .unwrap();
+        }
     }
 
     #[tokio::test]
