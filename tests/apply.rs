@@ -1,4 +1,9 @@
 //! Wrong files are refused whole, each fault with its place and what to write instead.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says what it saw"
+)]
 
 use quench_tests::{Quench, mail_on, objects};
 

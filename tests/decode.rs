@@ -1,4 +1,9 @@
 //! `quench decode` over good, wrapped, broken and hostile payloads.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says what it saw"
+)]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,9 @@
 //! The main job, as the README's first command does it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says what it saw"
+)]
 
 use quench_tests::{Mail, Quench, objects};
 

@@ -1,4 +1,9 @@
 //! What a finding sets off, from payload to mail.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says what it saw"
+)]
 
 use quench_tests::{Quench, guardduty, mail_on};
 use serde_json::{Value, json};

@@ -1,4 +1,9 @@
 //! The process is killed, for real and at any moment; nothing may be lost and nothing done twice unseen.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says what it saw"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;

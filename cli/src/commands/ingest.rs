@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use quench_app::intake::{Intake, intake};
-use quench_app::worker::drain;
+use quench_app::worker;
 use quench_app::{App, RunState};
 use quench_findings::Transition;
 use serde_json::json;
@@ -107,7 +107,7 @@ pub(super) fn tell(
     Ok(())
 }
 
-/// Runs everything that is due, as long as the patience lasts, then says how these runs stand.
+/// Runs what is due until these runs are finished or the patience ends, then says how they stand.
 pub(super) async fn finish(
     scene: &Scene,
     app: &App,
@@ -116,7 +116,8 @@ pub(super) async fn finish(
 ) -> anyhow::Result<Verdict> {
     let output = scene.output;
     let mut progress = Progress::new(output);
-    let drained = drain(app, Duration::from_secs(patience.wait), |drained| {
+    let patience = Duration::from_secs(patience.wait);
+    let drained = worker::finish(app, runs, patience, |drained| {
         progress.show(&format!("{} runs done", drained.done));
     })
     .await?;

@@ -33,9 +33,16 @@ pub(crate) async fn perform(scene: &Scene, command: Runs) -> anyhow::Result<Verd
 
 /// Finds a run by its id, or by the beginning of it if that is enough.
 async fn find(app: &App, id: &str) -> anyhow::Result<Run> {
-    match app.store.run(id).await? {
-        Some(run) => Ok(run),
-        None => bail!("no run has the id `{id}`; `quench runs list` shows those there are"),
+    if let Some(run) = app.store.run(id).await? {
+        return Ok(run);
+    }
+    let mut runs = app.store.runs_by_prefix(id, 2).await?;
+    match (runs.pop(), runs.pop()) {
+        (Some(run), None) => Ok(run),
+        (Some(_), Some(_)) => {
+            bail!("several runs have ids that begin with `{id}`; give more of it")
+        }
+        _ => bail!("no run has the id `{id}`; `quench runs list` shows those there are"),
     }
 }
 
@@ -44,7 +51,7 @@ fn list(output: Output, runs: &[Run]) -> anyhow::Result<()> {
     for run in runs {
         output.object(&report::run_json(run))?;
         rows.push(vec![
-            run.id.clone(),
+            run.id.chars().take(12).collect(),
             RunStage::of(&run.state).name().to_owned(),
             report::time(run.created),
             run.playbook.clone(),
@@ -95,7 +102,8 @@ async fn show(app: &App, output: Output, run: &Run) -> anyhow::Result<()> {
 }
 
 async fn retry(scene: &Scene, app: &App, id: &str, patience: Patience) -> anyhow::Result<Verdict> {
-    let run = quench_app::trigger::retry(app, id).await?;
+    let id = find(app, id).await?.id;
+    let run = quench_app::trigger::retry(app, &id).await?;
     scene
         .output
         .text(format!("run {} is taken up again", run.id))?;

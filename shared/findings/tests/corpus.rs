@@ -1,4 +1,9 @@
 //! Decodes every payload of the folder that `QUENCH_CORPUS` names.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says what it saw"
+)]
 
 use std::path::{Path, PathBuf};
 

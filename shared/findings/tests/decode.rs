@@ -1,4 +1,5 @@
 //! Decodes every fixture of Defender, Security Command Center and OCSF, and keeps what came out as a snapshot.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
 

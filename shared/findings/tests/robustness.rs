@@ -1,4 +1,9 @@
 //! Laws that hold for every fixture: no damage makes the decoder panic, and no carrier changes what is decoded.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says what it saw"
+)]
 
 use std::path::{Path, PathBuf};
 
