@@ -9,6 +9,7 @@ mod fields;
 mod flow;
 mod in_force;
 mod names;
+mod obscure;
 mod organization;
 mod playbook;
 mod reader;
@@ -22,6 +23,7 @@ use crate::nearest::nearest;
 use crate::version::version;
 use crate::yaml::{self, Content, Document, Node, Source};
 use crate::{Automation, Connection, Diagnostic, Diagnostics, Organization, Playbook};
+use obscure::Obscure;
 use reader::Reader;
 use references::{References, Uses};
 pub(crate) use secrets::struck_out;
@@ -120,6 +122,7 @@ struct Read<T> {
 struct Reading {
     faults: Vec<Diagnostic>,
     uses: Uses,
+    obscure: Obscure,
     automations: Vec<Read<Automation>>,
     playbooks: Vec<Read<Playbook>>,
     connections: Vec<Read<Connection>>,
@@ -141,6 +144,9 @@ impl Reading {
         for fault in &mut self.faults[before..] {
             fault.show(&source.text, &source.shown);
         }
+        if broken {
+            self.obscure.find(&source.text);
+        }
         for document in documents {
             self.document(&source, document);
         }
@@ -154,9 +160,11 @@ impl Reading {
             uses: &mut self.uses,
         };
         let Some(kind) = kind_of(&mut reader, &mut root) else {
+            self.obscure.nameless = true;
             return;
         };
         let (name, span) = name_of(&root, kind);
+        self.obscure.nameless |= name.is_empty() && matches!(kind, "playbook" | "connection");
         let before = reader.errors();
         macro_rules! read {
             ($list:ident, $read:expr) => {{
@@ -200,6 +208,7 @@ impl Reading {
             automations: &self.automations,
             playbooks: &self.playbooks,
             connections: &self.connections,
+            obscure: &self.obscure,
             known,
         };
         references.check(self.uses, &mut self.faults);

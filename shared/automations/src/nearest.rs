@@ -10,7 +10,10 @@ pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .filter(|name| name.len() <= LONGEST)
         .map(|name| (strsim::osa_distance(&folded, &self::folded(name)), name))
         .filter(|(distance, name)| {
-            *distance * 3 <= folded.chars().count().max(name.chars().count()).max(3)
+            // Of one letter no edit leaves anything.
+            let letters = folded.chars().count().min(name.chars().count());
+            (*distance == 0 || letters > 1)
+                && *distance * 3 <= folded.chars().count().max(name.chars().count()).max(3)
         })
         .min_by_key(|(distance, name)| (*distance, name.len().abs_diff(given.len())))
         .map(|(_, name)| name)
@@ -42,6 +45,9 @@ mod tests {
         assert_eq!(near("hgih"), Some("high"));
         assert_eq!(near("Expires"), Some("expires"));
         assert_eq!(near("colour"), None);
+        assert_eq!(near("i"), None);
+        assert_eq!(nearest("x", ["y", "X", "xy"]), Some("X"));
+        assert_eq!(nearest("ab", ["b"]), None);
         assert_eq!(near(&"x".repeat(200)), None);
     }
 }

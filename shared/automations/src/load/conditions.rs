@@ -112,7 +112,7 @@ fn set(reader: &mut Reader<'_>, node: &Node, trigger: Option<Kind>) -> Vec<Condi
         conditions(reader, key, value, trigger, &mut placed);
     }
     if reader.errors() == before {
-        contradiction::find(reader, &placed);
+        contradiction::find(reader, &placed, trigger);
     }
     placed.into_iter().map(|placed| placed.condition).collect()
 }
@@ -253,6 +253,9 @@ fn condition<'n>(
     if matches!(node.content, Content::Broken) {
         return;
     }
+    if uncountable(reader, key, operator, node) {
+        return;
+    }
     let before = reader.errors();
     words(reader, key, operator, node, trigger);
     if reader.errors() > before {
@@ -322,17 +325,67 @@ pub(super) fn note_invalid(
                 };
                 reader.fault_with_help(span, said, help);
             }
-            (_, ConditionFault::Pattern { .. }) => {
-                reader.fault_with_help(
-                    span,
-                    said.trim_end_matches("; mend it").to_owned(),
-                    "put a backslash before `.`, `(`, `[`, `*` and the like to mean the character itself",
-                );
+            (_, ConditionFault::Pattern { problem, .. }) => {
+                let message = said
+                    .rsplit_once("; ")
+                    .map_or(said.as_str(), |(said, _)| said);
+                reader.fault_with_help(span, message, pattern_advice(&problem));
             }
             (Some((message, help)), _) => reader.fault_with_help(span, message, help),
             (None, _) => reader.fault_with_help(span, said, "change the value"),
         }
     }
+}
+
+/// What to do about a regular expression that is refused.
+fn pattern_advice(problem: &str) -> &'static str {
+    if problem.contains("look-around") {
+        "say it with several conditions: those of one set must all hold, and `not_in` or `not_equals` excludes"
+    } else if problem.contains("backreference") {
+        "write out what is repeated, or use several conditions"
+    } else if problem.contains("when compiled") {
+        "use smaller counts in `{…}` and fewer alternatives, or several sets with a shorter one each"
+    } else if problem.contains("longer than") {
+        "use `in` for a list of values, or several sets with a shorter one each"
+    } else {
+        "put a backslash before `.`, `(`, `[`, `*` and the like to mean the character itself"
+    }
+}
+
+/// Tells why a field cannot be compared as a number, if it cannot.
+fn uncountable(reader: &mut Reader<'_>, key: &Key, operator: Operator, node: &Node) -> bool {
+    let below = matches!(operator, Operator::LessThan | Operator::LessThanOrEqual);
+    if !below
+        && !matches!(
+            operator,
+            Operator::GreaterThan | Operator::GreaterThanOrEqual
+        )
+    {
+        return false;
+    }
+    let field = key.text.to_lowercase();
+    let (what, help) = match field.strip_prefix("$.").unwrap_or(&field) {
+        "severity" if below => ("a word", "name them: `{ in: [informational, low] }`"),
+        "severity" => ("a word", "use `{ at_least: medium }`"),
+        "first_seen" | "last_seen" | "updated" => (
+            "a time",
+            "a day, month or year can be named: `{ starts_with: \"2026-01\" }`",
+        ),
+        _ => return false,
+    };
+    let operator = OPERATORS
+        .iter()
+        .find(|(_, known)| *known == operator)
+        .map_or("", |(name, _)| name);
+    reader.fault_with_help(
+        &node.span,
+        format!(
+            "`{}` is {what}, and `{operator}` compares numbers",
+            key.text
+        ),
+        help,
+    );
+    true
 }
 
 /// The value of a condition; where the field holds text, numbers keep the form they are written in.

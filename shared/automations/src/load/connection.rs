@@ -1,6 +1,7 @@
 use super::reader::{Fields, Reader};
 use crate::address::check_url;
 use crate::bind::listed;
+use crate::nearest::nearest;
 use crate::yaml::{Content, Node};
 use crate::{Auth, Connection, ConnectionKind};
 use std::ops::Range;
@@ -262,6 +263,14 @@ fn secret(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<String> {
         Content::Text(text, _) if text.starts_with("secret:") => {
             return reference(reader, node, text);
         }
+        Content::Text(text, _) if let Some(meant) = mistyped(text) => {
+            reader.fault_with_help(
+                &node.span,
+                format!("{what} is not a reference to a secret"),
+                format!("did you mean `{meant}`?"),
+            );
+            return None;
+        }
         Content::Text(..) | Content::Number(_) | Content::Bool(_) => true,
         _ => false,
     };
@@ -280,6 +289,21 @@ fn secret(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<String> {
         );
     }
     None
+}
+
+/// The reference that was meant by one whose scheme is mistyped.
+fn mistyped(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once("://")?;
+    let near = nearest(scheme, ["secret"])?;
+    let (place, name) = rest.split_once('/')?;
+    let fine = match place {
+        "env" => name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'),
+        "file" => true,
+        _ => false,
+    };
+    fine.then(|| format!("{near}://{rest}"))
 }
 
 fn reference(reader: &mut Reader<'_>, node: &Node, text: &str) -> Option<String> {

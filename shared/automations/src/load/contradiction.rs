@@ -4,6 +4,7 @@ use super::conditions::Placed;
 use super::fields;
 use super::reader::Reader;
 use crate::bind::SEVERITIES;
+use quench_findings::Kind;
 use quench_matching::{Condition, Operator, Rule, compile};
 use serde_json::{Map, Value, json};
 
@@ -11,7 +12,11 @@ use serde_json::{Map, Value, json};
 ///
 /// Only fields that hold one value are judged: of several resources one may meet the one condition and another the
 /// other.
-pub(super) fn find(reader: &mut Reader<'_>, placed: &[Placed<'_>]) {
+pub(super) fn find(reader: &mut Reader<'_>, placed: &[Placed<'_>], trigger: Option<Kind>) {
+    absent(reader, placed);
+    if let Some(trigger) = trigger {
+        other_kinds(reader, placed, trigger);
+    }
     let mut judged: Vec<String> = Vec::new();
     for (index, first) in placed.iter().enumerate() {
         let field = folded(&first.condition.field);
@@ -49,6 +54,55 @@ pub(super) fn find(reader: &mut Reader<'_>, placed: &[Placed<'_>]) {
             )
             .with_help("conditions of one set must all hold: use `in` for one of several values, or a set for each");
         reader.note(fault);
+    }
+}
+
+/// Warns of fields that must be absent and yet have a value.
+fn absent(reader: &mut Reader<'_>, placed: &[Placed<'_>]) {
+    for gone in placed.iter().filter(|placed| {
+        placed.condition.operator == Operator::Exists && placed.condition.value == json!(false)
+    }) {
+        let field = folded(&gone.condition.field);
+        let unmet = placed.iter().find(|other| {
+            folded(&other.condition.field) == field
+                && !holds(&field, &Value::Null, &[&other.condition])
+        });
+        let Some(other) = unmet else { continue };
+        let fault = reader
+            .source
+            .warning(
+                gone.value.span.clone(),
+                format!(
+                    "`{field}` must be absent and yet have a value, so this set can never hold"
+                ),
+            )
+            .with_label("must be absent")
+            .with_related(
+                &reader.source.path,
+                &reader.source.shown,
+                other.value.span.clone(),
+                "must have a value",
+            )
+            .with_help("remove one of the two, or make a set for each");
+        reader.note(fault);
+    }
+}
+
+/// Warns of kinds that the trigger leaves no finding of.
+fn other_kinds(reader: &mut Reader<'_>, placed: &[Placed<'_>], trigger: Kind) {
+    for kind in placed
+        .iter()
+        .filter(|placed| folded(&placed.condition.field) == "kind")
+    {
+        if kind.condition.operator != Operator::Exists
+            && !holds("kind", &json!(trigger), &[&kind.condition])
+        {
+            reader.doubt(
+                &kind.value.span,
+                format!("the trigger is `{trigger}`, so this condition on `kind` can never hold"),
+                "remove the condition, or change `trigger`",
+            );
+        }
     }
 }
 

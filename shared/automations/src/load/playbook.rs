@@ -1,12 +1,13 @@
 use super::automation::trigger_word;
 use super::reader::Reader;
+use super::references::{ConnectionUse, service_of_parameter};
 use super::steps::Steps;
-use crate::bind::{Reading, fit, listed};
+use crate::bind::{Reading, fit, holds_template, listed};
 use crate::templates::Names;
 use crate::yaml::{Content, Node};
-use crate::{Parameter, ParameterType, Playbook, Requirements};
+use crate::{Parameter, ParameterType, Playbook, Requirements, Step};
 use quench_findings::Kind;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const KEYS: [&str; 6] = [
     "playbook",
@@ -42,7 +43,13 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Playbook> {
         .get("parameters")
         .map(|node| parameters(reader, node))
         .unwrap_or_default();
-    let params = parameters.keys().cloned().collect();
+    // A faulty one is declared all the same.
+    let params = match fields.get("parameters").map(|node| &node.content) {
+        Some(Content::Mapping(entries)) => {
+            entries.iter().map(|(key, _)| key.text.clone()).collect()
+        }
+        _ => BTreeSet::new(),
+    };
     let steps = reader
         .require(&fields, "steps", "add what it does")
         .map(|node| {
@@ -56,6 +63,9 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Playbook> {
             )
             .read(reader, node)
         });
+    if let (Some(node), Some(steps)) = (fields.get("parameters"), &steps) {
+        default_connections(reader, node, &parameters, steps);
+    }
     Some(Playbook {
         name: name?,
         description,
@@ -64,6 +74,40 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Playbook> {
         parameters,
         steps: steps?,
     })
+}
+
+/// Remembers the connections that are parameters' defaults, to be looked up once all files are read.
+fn default_connections(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    parameters: &BTreeMap<String, Parameter>,
+    steps: &[Step],
+) {
+    let Content::Mapping(entries) = &node.content else {
+        return;
+    };
+    for (key, value) in entries {
+        let leads = parameters
+            .get(&key.text)
+            .is_some_and(|parameter| parameter.parameter_type == ParameterType::Connection);
+        let Content::Mapping(entries) = &value.content else {
+            continue;
+        };
+        for (_, default) in entries
+            .iter()
+            .filter(|(key, _)| leads && key.text == "default")
+        {
+            let Some(name) = default.text().filter(|name| !holds_template(name)) else {
+                continue;
+            };
+            reader.uses.connections.push(ConnectionUse {
+                source: reader.source.clone(),
+                span: default.span.clone(),
+                name: name.to_owned(),
+                service: service_of_parameter(steps, &key.text),
+            });
+        }
+    }
 }
 
 fn triggers(reader: &mut Reader<'_>, node: &Node) -> Vec<Kind> {

@@ -2,6 +2,7 @@
 
 use super::automation::TRIGGERS;
 use super::fields::plural;
+use super::obscure::Obscure;
 use super::playbook::note_unfit;
 use super::reader::Reader;
 use super::{Library, Read};
@@ -70,6 +71,16 @@ impl Service {
         )
     }
 
+    /// The kinds of connection that fit.
+    fn kinds(self) -> &'static str {
+        match self {
+            Self::Slack => "`slack_hook` or `slack_bot`",
+            Self::Teams => "`teams`",
+            Self::Webhook => "`webhook`",
+            Self::Http => "`http`",
+        }
+    }
+
     fn step(self) -> &'static str {
         match self {
             Self::Slack => "slack",
@@ -93,7 +104,7 @@ fn service_of(kind: &ConnectionKind) -> &'static str {
 impl Playbook {
     /// The step, such as `slack`, that takes its connection from this parameter and can do nothing with this one.
     pub fn unfit_step(&self, parameter: &str, connection: &Connection) -> Option<&'static str> {
-        let service = References::service_of_parameter(self, parameter)?;
+        let service = service_of_parameter(&self.steps, parameter)?;
         (!service.fits(&connection.kind)).then(|| service.step())
     }
 }
@@ -103,6 +114,7 @@ pub(super) struct References<'a> {
     pub(super) automations: &'a [Read<Automation>],
     pub(super) playbooks: &'a [Read<Playbook>],
     pub(super) connections: &'a [Read<Connection>],
+    pub(super) obscure: &'a Obscure,
     pub(super) known: &'a Library,
 }
 
@@ -147,6 +159,9 @@ impl References<'_> {
 
     fn call(&self, reader: &mut Reader<'_>, call: &Call) {
         let Some(playbook) = self.playbook(&call.playbook) else {
+            if self.obscure.may_hold_playbook(&call.playbook) {
+                return;
+            }
             let names = self.playbook_names();
             let help = match nearest(&call.playbook, names.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
@@ -257,7 +272,7 @@ impl References<'_> {
                     source: reader.source.clone(),
                     span: node.span.clone(),
                     name: name.to_owned(),
-                    service: Self::service_of_parameter(playbook, &key.text),
+                    service: service_of_parameter(&playbook.steps, &key.text),
                 };
                 self.connection(reader, &connection);
             }
@@ -284,33 +299,6 @@ impl References<'_> {
         }
     }
 
-    /// What a connection given as a parameter must lead to, by the first step that uses it as such.
-    fn service_of_parameter(playbook: &Playbook, parameter: &str) -> Option<Service> {
-        fn search(steps: &[Step], parameter: &str) -> Option<Service> {
-            let names = |connection: &str| {
-                let inner = connection
-                    .trim()
-                    .strip_prefix("{{")
-                    .and_then(|rest| rest.strip_suffix("}}"));
-                inner.is_some_and(|inner| inner.trim().strip_prefix("params.") == Some(parameter))
-            };
-            steps.iter().find_map(|step| match &step.kind {
-                StepKind::Slack(step) if names(&step.connection) => Some(Service::Slack),
-                StepKind::Teams(step) if names(&step.connection) => Some(Service::Teams),
-                StepKind::Webhook(step) if names(&step.connection) => Some(Service::Webhook),
-                StepKind::Http(step) if step.connection.as_deref().is_some_and(names) => {
-                    Some(Service::Http)
-                }
-                StepKind::If(step) => {
-                    search(&step.then, parameter).or_else(|| search(&step.otherwise, parameter))
-                }
-                StepKind::ForEach(step) => search(&step.steps, parameter),
-                _ => None,
-            })
-        }
-        search(&playbook.steps, parameter)
-    }
-
     fn connection(&self, reader: &mut Reader<'_>, used: &ConnectionUse) {
         let read = self.connections.iter().find(|read| read.name == used.name);
         let found = match read {
@@ -318,6 +306,9 @@ impl References<'_> {
             None => self.known.connections.get(&used.name).map(Some),
         };
         let Some(connection) = found else {
+            if self.obscure.may_hold_connection(&used.name) {
+                return;
+            }
             let names: BTreeSet<&str> = self
                 .connections
                 .iter()
@@ -356,7 +347,10 @@ impl References<'_> {
                 .map(|connection| connection.name.as_str())
                 .collect();
             let help = if fitting.is_empty() {
-                "name one that does".to_owned()
+                format!(
+                    "none does yet: add a file with a connection of {}",
+                    service.kinds()
+                )
             } else {
                 format!(
                     "those that do are {}",
@@ -375,6 +369,29 @@ impl References<'_> {
             );
         }
     }
+}
+
+/// What a connection given as a parameter must lead to, by the first step that uses it as such.
+pub(super) fn service_of_parameter(steps: &[Step], parameter: &str) -> Option<Service> {
+    let names = |connection: &str| {
+        let inner = connection
+            .trim()
+            .strip_prefix("{{")
+            .and_then(|rest| rest.strip_suffix("}}"));
+        inner.is_some_and(|inner| inner.trim().strip_prefix("params.") == Some(parameter))
+    };
+    steps.iter().find_map(|step| match &step.kind {
+        StepKind::Slack(step) if names(&step.connection) => Some(Service::Slack),
+        StepKind::Teams(step) if names(&step.connection) => Some(Service::Teams),
+        StepKind::Webhook(step) if names(&step.connection) => Some(Service::Webhook),
+        StepKind::Http(step) if step.connection.as_deref().is_some_and(names) => {
+            Some(Service::Http)
+        }
+        StepKind::If(step) => service_of_parameter(&step.then, parameter)
+            .or_else(|| service_of_parameter(&step.otherwise, parameter)),
+        StepKind::ForEach(step) => service_of_parameter(&step.steps, parameter),
+        _ => None,
+    })
 }
 
 fn word(kind: Kind) -> &'static str {
