@@ -7,6 +7,7 @@ use crate::bind::SEVERITIES;
 use quench_findings::Kind;
 use quench_matching::{Condition, Operator, Rule, compile};
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 
 /// Warns of conditions on one field that exclude each other.
 ///
@@ -59,14 +60,22 @@ pub(super) fn find(reader: &mut Reader<'_>, placed: &[Placed<'_>], trigger: Opti
 
 /// Warns of fields that must be absent and yet have a value.
 fn absent(reader: &mut Reader<'_>, placed: &[Placed<'_>]) {
+    let mut fields: HashMap<String, Vec<&Placed<'_>>> = HashMap::new();
+    for placed in placed {
+        fields
+            .entry(folded(&placed.condition.field))
+            .or_default()
+            .push(placed);
+    }
     for gone in placed.iter().filter(|placed| {
         placed.condition.operator == Operator::Exists && placed.condition.value == json!(false)
     }) {
         let field = folded(&gone.condition.field);
-        let unmet = placed.iter().find(|other| {
-            folded(&other.condition.field) == field
-                && !holds(&field, &Value::Null, &[&other.condition])
-        });
+        let unmet = fields
+            .get(&field)
+            .into_iter()
+            .flatten()
+            .find(|other| !holds(&field, &Value::Null, &[&other.condition]));
         let Some(other) = unmet else { continue };
         let fault = reader
             .source
