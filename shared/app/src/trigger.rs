@@ -427,6 +427,9 @@ webhook: { url: secret://env/PAGING_URL, secret: secret://env/PAGING_SECRET }
 ---
 connection: night-slack
 slack_hook: { url: secret://env/SLACK_HOOK }
+---
+connection: team-slack
+slack_hook: { url: secret://env/TEAM_HOOK }
 ";
         let apply = async |text: &str| {
             let file = SourceFile {
@@ -439,6 +442,7 @@ slack_hook: { url: secret://env/SLACK_HOOK }
             catalog::apply(&app, definitions).await.unwrap();
         };
         apply(text).await;
+        app.store.delete_connection("team-slack").await.unwrap();
         let with = |name: &str| Map::from_iter([("connection".to_owned(), json!(name))]);
         for (given, expected) in [
             (
