@@ -59,8 +59,9 @@ pub struct Sending {
     pub delay: Duration,
     /// While a message with the same key still waits to be received, another is not added; the earlier time holds.
     pub dedupe: Option<String>,
-    /// A message with the same key that was given up stands in the way as well.
-    pub unless_dead: bool,
+    /// Makes up for a message that was lost: one with the same key that was given up stands in the way as well, and one
+    /// that waits keeps its time.
+    pub sweep: bool,
 }
 
 /// A message in hand.

@@ -169,7 +169,7 @@ async fn queue_due(app: &App, grace: Duration) -> Result<usize, StoreError> {
         .map(|run| {
             let sending = Sending {
                 dedupe: Some(run.clone()),
-                unless_dead: true,
+                sweep: true,
                 ..Sending::default()
             };
             (run.into_bytes(), sending)

@@ -167,7 +167,7 @@ pub(crate) async fn a_key_keeps_twins_out(queues: &Queues) {
     let keyed = |delay| Sending {
         delay,
         dedupe: Some("key".to_owned()),
-        unless_dead: false,
+        sweep: false,
     };
     let queue = Queue::Runs;
     queues
@@ -214,9 +214,9 @@ pub(crate) async fn a_key_keeps_twins_out(queues: &Queues) {
 }
 
 pub(crate) async fn a_dead_twin_keeps_out_only_those_who_ask(queues: &Queues, max_receives: u32) {
-    let sending = |unless_dead| Sending {
+    let sending = |sweep| Sending {
         dedupe: Some("key".to_owned()),
-        unless_dead,
+        sweep,
         ..Sending::default()
     };
     let queue = Queue::Runs;

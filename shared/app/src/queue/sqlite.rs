@@ -30,13 +30,15 @@ fn send_one(
 ) -> Result<(), Fault> {
     let visible = micros(after(now, sending.delay));
     if let Some(key) = &sending.dedupe {
+        // A sweep knows less of the message than whoever held it back.
+        let earliest = if sending.sweep { i64::MAX } else { visible };
         let waiting = connection
             .prepare_cached(
                 "UPDATE messages SET visible = min(visible, ?3)
                  WHERE queue = ?1 AND dedupe = ?2 AND died IS NULL AND (receipt IS NULL OR visible <= ?4)",
             )?
-            .execute(params![queue.name(), key, visible, micros(now)])?;
-        if waiting > 0 || (sending.unless_dead && is_dead(connection, queue, key)?) {
+            .execute(params![queue.name(), key, earliest, micros(now)])?;
+        if waiting > 0 || (sending.sweep && is_dead(connection, queue, key)?) {
             return Ok(());
         }
     }
