@@ -40,15 +40,9 @@ pub struct Sqlite {
 impl Sqlite {
     pub(crate) async fn open(path: &Path) -> Result<Sqlite, StoreError> {
         let path = Arc::new(path.to_owned());
-        let (connection, presence) = {
+        let (presence, connection) = {
             let path = Arc::clone(&path);
-            blocking(move || {
-                let connection = schema::open(&path)?;
-                let presence =
-                    Presence::enter(&path, &connection).map_err(|fault| fault.of(&path))?;
-                Ok((connection, presence))
-            })
-            .await?
+            blocking(move || Presence::enter(&path, || schema::open(&path))).await?
         };
         Ok(Sqlite {
             writer: Writer::start(Arc::clone(&path), connection)?,

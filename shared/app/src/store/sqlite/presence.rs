@@ -1,6 +1,7 @@
 //! Who has the store open, so that what a killed process held in hand need not wait for its time to run out.
 
 use super::Fault;
+use crate::store::StoreError;
 use rusqlite::Connection;
 use std::fs::{File, OpenOptions};
 use std::path::Path;
@@ -13,24 +14,31 @@ pub(super) struct Presence {
 }
 
 impl Presence {
-    /// Joins those that have the store open. If there is nobody, all that is in hand was let down, and is let go.
-    pub(super) fn enter(database: &Path, connection: &Connection) -> Result<Presence, Fault> {
+    /// Opens the store and joins those that have it open.
+    ///
+    /// Whoever is alone opens it with nobody beside, so that one process makes or migrates it and the others find it
+    /// done; and whatever is in hand then was let down, and is let go.
+    pub(super) fn enter(
+        database: &Path,
+        open_store: impl FnOnce() -> Result<Connection, StoreError>,
+    ) -> Result<(Presence, Connection), StoreError> {
         let Ok(file) = open(&database.with_extension("lock")) else {
-            return Ok(Presence { _file: None });
+            return Ok((Presence { _file: None }, open_store()?));
         };
-        if file.try_lock().is_ok() {
-            let let_go = release(connection);
-            let unlocked = file.unlock();
-            let_go?;
-            if unlocked.is_err() {
-                return Ok(Presence { _file: None });
-            }
+        let alone = file.try_lock().is_ok();
+        // Where it is not alone, this waits until whoever is has made the store.
+        let joined = alone || file.lock_shared().is_ok();
+        let connection = open_store()?;
+        if alone {
+            release(&connection).map_err(|fault| fault.of(database))?;
         }
-        // Whoever else is alone for a moment lets go of nothing of ours: nothing is in our hands yet.
-        let joined = file.lock_shared().is_ok();
-        Ok(Presence {
-            _file: joined.then_some(file),
-        })
+        // Whoever is alone in between lets go of nothing of ours: nothing is in our hands yet.
+        let joined = match alone {
+            true => file.unlock().is_ok() && file.lock_shared().is_ok(),
+            false => joined,
+        };
+        let file = joined.then_some(file);
+        Ok((Presence { _file: file }, connection))
     }
 }
 

@@ -32,9 +32,7 @@ fn create(path: &Path) -> Result<Connection, StoreError> {
 }
 
 fn prepare(connection: &Connection, path: &Path) -> Result<(), Fault> {
-    let application: i32 = pragma(connection, "application_id")?;
-    let objects: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let (application, objects) = owner(connection)?;
     if application != APPLICATION && (application != 0 || objects > 0) {
         return Err(Fault::Store(StoreError::Permanent {
             reason: format!(
@@ -48,6 +46,15 @@ fn prepare(connection: &Connection, path: &Path) -> Result<(), Fault> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     migrate(connection, path)
+}
+
+/// The mark of the program the file belongs to and how many objects it holds, both at one moment.
+fn owner(connection: &Connection) -> Result<(i32, i64), Fault> {
+    let moment = connection.unchecked_transaction()?;
+    let objects = moment.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let application = pragma(&moment, "application_id")?;
+    moment.finish()?;
+    Ok((application, objects))
 }
 
 fn migrate(connection: &Connection, path: &Path) -> Result<(), Fault> {
