@@ -114,7 +114,7 @@ fn projected(finding: &Finding) -> Value {
 
 fn alert(finding: &Finding) -> Value {
     let resource = finding.resources.first();
-    let product = product_name(finding.source);
+    let product = finding.source.product();
     let status = finding.status.map(|status| match status {
         Status::InProgress => "InProgress",
         Status::Resolved => "Resolved",
@@ -260,24 +260,6 @@ fn cloud(source: Source) -> Option<&'static str> {
         Source::Scc => Some("Gcp"),
         Source::Defender => Some("Azure"),
         _ => Some("Aws"),
-    }
-}
-
-fn product_name(source: Source) -> &'static str {
-    match source {
-        Source::Guardduty => "Amazon GuardDuty",
-        Source::SecurityHub => "AWS Security Hub",
-        Source::Config => "AWS Config",
-        Source::Inspector => "Amazon Inspector",
-        Source::Macie => "Amazon Macie",
-        Source::AccessAnalyzer => "IAM Access Analyzer",
-        Source::TrustedAdvisor => "AWS Trusted Advisor",
-        Source::Health => "AWS Health",
-        Source::Cloudtrail => "AWS CloudTrail",
-        Source::Ecr => "Amazon ECR",
-        Source::Defender => "Microsoft Defender for Cloud",
-        Source::Scc => "Google Security Command Center",
-        Source::Ocsf => "OCSF",
     }
 }
 

@@ -101,6 +101,28 @@ pub enum Source {
     Ocsf,
 }
 
+impl Source {
+    /// The product's name as its maker writes it.
+    #[must_use]
+    pub const fn product(self) -> &'static str {
+        match self {
+            Self::Guardduty => "Amazon GuardDuty",
+            Self::SecurityHub => "AWS Security Hub",
+            Self::Config => "AWS Config",
+            Self::Inspector => "Amazon Inspector",
+            Self::Macie => "Amazon Macie",
+            Self::AccessAnalyzer => "IAM Access Analyzer",
+            Self::TrustedAdvisor => "AWS Trusted Advisor",
+            Self::Health => "AWS Health",
+            Self::Cloudtrail => "AWS CloudTrail",
+            Self::Ecr => "Amazon ECR",
+            Self::Defender => "Microsoft Defender for Cloud",
+            Self::Scc => "Google Security Command Center",
+            Self::Ocsf => "OCSF",
+        }
+    }
+}
+
 /// How bad a finding is, mildest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

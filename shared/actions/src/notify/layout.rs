@@ -26,21 +26,7 @@ pub(super) fn word(name: &str) -> String {
 /// The product that made a finding, as its maker names it.
 pub(super) fn source(context: &Value) -> Option<&'static str> {
     let source = Source::deserialize(&context["finding"]["source"]).ok()?;
-    Some(match source {
-        Source::Guardduty => "Amazon GuardDuty",
-        Source::SecurityHub => "AWS Security Hub",
-        Source::Config => "AWS Config",
-        Source::Inspector => "Amazon Inspector",
-        Source::Macie => "Amazon Macie",
-        Source::AccessAnalyzer => "IAM Access Analyzer",
-        Source::TrustedAdvisor => "AWS Trusted Advisor",
-        Source::Health => "AWS Health",
-        Source::Cloudtrail => "AWS CloudTrail",
-        Source::Ecr => "Amazon ECR",
-        Source::Defender => "Microsoft Defender for Cloud",
-        Source::Scc => "Google Security Command Center",
-        Source::Ocsf => "OCSF",
-    })
+    Some(source.product())
 }
 
 /// The label and value of each thing to tell of a finding at a glance, neutralised.
