@@ -1,0 +1,200 @@
+//! An emulator of AWS on a free port of this machine, for tests: it ends with the value that stands for it.
+#![warn(missing_docs)]
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How long the emulator may take to answer its first request.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The region that everything is in.
+pub const REGION: &str = "eu-central-1";
+/// The account that callers are in who name none.
+pub const ACCOUNT: &str = "000000000000";
+
+/// A running emulator; it is stopped, and its files are removed, when this is dropped.
+#[derive(Debug)]
+pub struct Emulator {
+    process: Child,
+    port: u16,
+    folder: TempDir,
+}
+
+/// What an emulator is started with.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Whether callers may only do what their policies allow.
+    pub authorize: bool,
+    /// More variables of its environment.
+    pub variables: Vec<(String, String)>,
+}
+
+impl Emulator {
+    /// Starts one with nothing in it.
+    ///
+    /// # Panics
+    /// It is not installed, or does not answer in time; the message says what to do.
+    pub fn start() -> Emulator {
+        Emulator::start_with(&Settings::default())
+    }
+
+    /// Starts one with these settings.
+    ///
+    /// # Panics
+    /// As [`Emulator::start`].
+    pub fn start_with(settings: &Settings) -> Emulator {
+        let program = program();
+        assert!(
+            program.is_file(),
+            "the emulator of AWS is missing; install it with: tests/tools/install emulator"
+        );
+        // Another process may take the port before the emulator does; then it ends at once and a next port is tried.
+        for _ in 0..5 {
+            let mut emulator = launch(&program, settings);
+            if emulator.answers() {
+                return emulator;
+            }
+        }
+        panic!(
+            "the emulator of AWS does not start; try it by hand: {}",
+            program.display()
+        );
+    }
+
+    /// Where its services are, such as `http://127.0.0.1:41234`.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The variables by which programs find it, with credentials of its root user.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        [
+            ("AWS_ENDPOINT_URL", self.endpoint().as_str()),
+            ("AWS_REGION", REGION),
+            ("AWS_DEFAULT_REGION", REGION),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec()
+    }
+
+    /// What it has written to its log so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    fn answers(&mut self) -> bool {
+        let started = Instant::now();
+        while started.elapsed() < PATIENCE {
+            if self.process.try_wait().is_ok_and(|ended| ended.is_some()) {
+                return false;
+            }
+            if healthy(self.port) {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        false
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        // It starts functions as processes of its own, which end with their group.
+        let group = format!("-{}", self.process.id());
+        let _ = Command::new("kill").args(["-TERM", "--", &group]).status();
+        let until = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < until {
+            if self.process.try_wait().is_ok_and(|ended| ended.is_some()) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = Command::new("kill")
+            .args(["-KILL", "--", &group])
+            .stderr(Stdio::null())
+            .status();
+        let _ = self.process.wait();
+    }
+}
+
+fn launch(program: &Path, settings: &Settings) -> Emulator {
+    use std::os::unix::process::CommandExt;
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let log = File::create(folder.path().join("log")).expect("a log can be written");
+    let errors = log.try_clone().expect("a log can be written by two");
+    let port = free_port();
+    let mut command = Command::new(program);
+    command
+        .env("BIND_HOST", "127.0.0.1")
+        .env("GATEWAY_PORT", port.to_string())
+        .env("IOT_MTLS_ENABLED", "0")
+        .env("SFTP_ENABLED", "0")
+        .env("TMPDIR", folder.path())
+        .env("MINISTACK_REGION", REGION)
+        .env("AWS_DEFAULT_REGION", REGION)
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(errors)
+        .process_group(0);
+    if settings.authorize {
+        command.env("AUTH", "true");
+    }
+    command.envs(settings.variables.iter().map(|(name, value)| (name, value)));
+    Emulator {
+        process: command.spawn().expect("the emulator can be started"),
+        port,
+        folder,
+    }
+}
+
+/// Below the workspace's target folder, where `tests/tools/install` puts it.
+fn program() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/emulator/bin/ministack")
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("this machine has a free port");
+    listener
+        .local_addr()
+        .expect("a listener has an address")
+        .port()
+}
+
+fn healthy(port: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
+        return false;
+    };
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
+    let request = "GET /_ministack/health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+    let mut answer = String::new();
+    let _ = stream.write_all(request.as_bytes());
+    let _ = stream.read_to_string(&mut answer);
+    answer.starts_with("HTTP/1.1 200")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_answers_while_it_lives_and_not_after() {
+        let emulator = Emulator::start();
+        let port = emulator.port();
+        assert!(healthy(port), "{}", emulator.log());
+        drop(emulator);
+        assert!(!healthy(port));
+    }
+}
