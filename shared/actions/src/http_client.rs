@@ -4,16 +4,16 @@ mod answer;
 mod body;
 mod fault;
 mod resolver;
-mod retry_after;
+pub(crate) mod retry_after;
 
 pub(crate) use answer::{Answer, without};
+pub(crate) use body::Watched;
 pub use fault::InvalidClient;
 pub(crate) use fault::{find, innermost, speaks_no_tls};
 
 use crate::address_guard::AddressGuard;
 use crate::call::oauth::Tokens;
-use crate::{ActionError, trust};
-use body::Watched;
+use crate::{ActionError, Trust};
 use bytes::Bytes;
 use fault::Exchange;
 use reqwest::header::HeaderMap;
@@ -89,9 +89,17 @@ impl HttpClient {
     /// # Errors
     /// Authorities that cannot be used.
     pub fn new(rules: HttpRules) -> Result<Self, InvalidClient> {
-        let guard = Arc::new(rules.guard);
+        Self::trusting(rules.guard, &Trust::system(&rules.authorities)?)
+    }
+
+    /// Builds a client over a trust that others share.
+    ///
+    /// # Errors
+    /// Those of the HTTP library.
+    pub fn trusting(guard: AddressGuard, trust: &Trust) -> Result<Self, InvalidClient> {
+        let guard = Arc::new(guard);
         let client = Client::builder()
-            .tls_backend_preconfigured(trust::client_config(&rules.authorities)?)
+            .tls_backend_preconfigured(trust.config())
             .dns_resolver(resolver::Guarded::new(Arc::clone(&guard)))
             .redirect(redirect::Policy::none())
             .no_proxy()

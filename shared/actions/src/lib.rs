@@ -8,6 +8,7 @@
 
 mod action;
 pub mod address_guard;
+pub mod aws;
 pub mod call;
 pub mod http_client;
 pub mod mailer;
@@ -21,11 +22,12 @@ mod trust;
 
 pub use action::{Action, perform, prepare};
 pub use address_guard::AddressGuard;
+pub use aws::{Aws, AwsError};
 pub use http_client::{HttpClient, HttpRules};
 pub use mailer::Mailer;
 pub use outside::Outside;
 pub use secrets::Secrets;
-pub use trust::{InvalidCertificate, certificates};
+pub use trust::{InvalidCertificate, Trust, certificates};
 
 use std::time::Duration;
 

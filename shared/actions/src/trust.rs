@@ -51,19 +51,50 @@ fn system_authorities() -> &'static [CertificateDer<'static>] {
     })
 }
 
-/// How HTTP connections are secured: TLS 1.2 and 1.3 by ring.
-pub(crate) fn client_config(
-    extra: &[CertificateDer<'static>],
-) -> Result<ClientConfig, InvalidCertificate> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(system_authorities().iter().cloned());
-    add(&mut roots, extra)?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| InvalidCertificate(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
+/// Whom HTTP connections trust, and how they are secured: TLS 1.2 and 1.3 by ring.
+///
+/// Cheap to clone; clones share the authorities and the sessions that can be resumed, so one is enough for a process.
+#[derive(Debug, Clone)]
+pub struct Trust(ClientConfig);
+
+impl Trust {
+    /// Trusts the system's authorities and those given.
+    ///
+    /// # Errors
+    /// Authorities that cannot be used.
+    pub fn system(extra: &[CertificateDer<'static>]) -> Result<Self, InvalidCertificate> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(system_authorities().iter().cloned());
+        Self::new(roots, extra)
+    }
+
+    /// Trusts the authorities that Mozilla trusts, which are part of this program and need no reading, and those given.
+    ///
+    /// # Errors
+    /// Authorities that cannot be used.
+    pub fn built_in(extra: &[CertificateDer<'static>]) -> Result<Self, InvalidCertificate> {
+        let mut roots = RootCertStore::empty();
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        Self::new(roots, extra)
+    }
+
+    fn new(
+        mut roots: RootCertStore,
+        extra: &[CertificateDer<'static>],
+    ) -> Result<Self, InvalidCertificate> {
+        add(&mut roots, extra)?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| InvalidCertificate(error.to_string()))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self(config))
+    }
+
+    pub(crate) fn config(&self) -> ClientConfig {
+        self.0.clone()
+    }
 }
 
 /// How connections to the mail server `host` are secured; it trusts the same authorities.

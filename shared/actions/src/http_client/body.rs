@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 /// A request's body that notes when it is first asked for, which is just before the first byte of the request leaves.
-pub(super) struct Watched {
+pub(crate) struct Watched {
     body: Option<Bytes>,
     began: Arc<AtomicBool>,
 }
 
 impl Watched {
-    pub(super) fn new(body: Bytes, began: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(body: Bytes, began: Arc<AtomicBool>) -> Self {
         Self {
             body: Some(body),
             began,

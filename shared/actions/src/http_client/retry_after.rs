@@ -8,7 +8,7 @@ pub(super) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// Reads a `Retry-After` header (RFC 9110, section 10.2.3): seconds, or a date.
 ///
 /// What is neither is ignored, and so is a date that has passed; more than [`LONGEST`] counts as [`LONGEST`].
-pub(super) fn read(value: &str, now: Timestamp) -> Option<Duration> {
+pub(crate) fn read(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // Only a number beyond the range of u64 cannot be read.

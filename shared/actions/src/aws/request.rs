@@ -1,0 +1,119 @@
+use super::{AwsError, Service};
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+/// Whether a request may be sent again when nobody can tell whether it was carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Repeat {
+    /// Carrying it out twice is as good as once.
+    #[default]
+    Safe,
+    /// Only an answer that says no, or a request that never left, is followed by another.
+    Never,
+}
+
+/// A request to a service, before it is signed.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Method.
+    pub method: Method,
+    /// Segments of the path, not yet encoded.
+    pub path: Vec<String>,
+    /// Names and values of the query, not yet encoded.
+    pub query: Vec<(String, String)>,
+    /// Headers besides those of the signature.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Bytes,
+    /// Whether it may be sent again on doubt.
+    pub repeat: Repeat,
+}
+
+impl Request {
+    /// A request without query, headers and body, which may be repeated.
+    #[must_use]
+    pub fn new(method: Method, path: &[&str]) -> Self {
+        Self {
+            method,
+            path: path.iter().map(|&part| part.to_owned()).collect(),
+            query: Vec::new(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            repeat: Repeat::Safe,
+        }
+    }
+
+    /// Adds a part of the query.
+    #[must_use]
+    pub fn with_query(mut self, name: &str, value: &str) -> Self {
+        self.query.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Takes JSON as the body.
+    #[must_use]
+    pub fn with_json(mut self, body: &Value) -> Self {
+        self.body = Bytes::from(body.to_string());
+        self
+    }
+
+    /// Says whether it may be sent again on doubt.
+    #[must_use]
+    pub fn with_repeat(mut self, repeat: Repeat) -> Self {
+        self.repeat = repeat;
+        self
+    }
+
+    /// Path and query as they follow an endpoint.
+    pub(super) fn place(&self, service: Service) -> Result<(String, Option<String>), AwsError> {
+        let mut path = String::new();
+        for segment in &self.path {
+            // Both would be taken for a step in the tree of paths, also when they are encoded.
+            if matches!(segment.as_str(), "." | "..") {
+                return Err(AwsError::Request {
+                    service,
+                    reason: format!("`{segment}` cannot be a part of a path"),
+                });
+            }
+            path.push('/');
+            encode(segment, &mut path);
+        }
+        if path.is_empty() {
+            path.push('/');
+        }
+        if self.query.is_empty() {
+            return Ok((path, None));
+        }
+        Ok((path, Some(form(&self.query))))
+    }
+}
+
+/// Names and values as a query or a form.
+pub(super) fn form<N: AsRef<str>, V: AsRef<str>>(pairs: &[(N, V)]) -> String {
+    let mut form = String::new();
+    for (name, value) in pairs {
+        if !form.is_empty() {
+            form.push('&');
+        }
+        encode(name.as_ref(), &mut form);
+        form.push('=');
+        encode(value.as_ref(), &mut form);
+    }
+    form
+}
+
+/// Percent-encodes all but what is unreserved (RFC 3986, section 2.3), as signatures want it.
+fn encode(text: &str, into: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            into.push(char::from(byte));
+        } else {
+            into.push('%');
+            into.push(char::from(HEX[usize::from(byte >> 4)]));
+            into.push(char::from(HEX[usize::from(byte & 15)]));
+        }
+    }
+}

@@ -1,0 +1,153 @@
+use super::{AwsError, InvalidAws, Service};
+use crate::Trust;
+use crate::http_client::{Watched, find, innermost, retry_after};
+use bytes::Bytes;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use reqwest::{Client, redirect};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// How long a connection is kept that nobody uses.
+const IDLE_LIMIT: Duration = Duration::from_secs(50);
+
+/// The HTTP clients for AWS; both trust the same authorities and resume each other's TLS sessions.
+pub(super) struct Wire {
+    trust: Trust,
+    kept: Client,
+    /// Makes a connection for each request: a kept one that the other side has closed meanwhile leaves in doubt what
+    /// was done.
+    fresh: OnceLock<Client>,
+}
+
+/// What a service answered.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Status of HTTP.
+    pub status: u16,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body, whole.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The time by the clock of who answered.
+    pub(super) fn date(&self) -> Option<Timestamp> {
+        let value = self.headers.get(DATE)?.to_str().ok()?;
+        Some(rfc2822::parse(value).ok()?.timestamp())
+    }
+
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        let value = self.headers.get(RETRY_AFTER)?.to_str().ok()?;
+        retry_after::read(value, Timestamp::now())
+    }
+}
+
+/// How long an exchange may take and how large its answer may be.
+pub(super) struct Bounds {
+    pub(super) deadline: Instant,
+    /// The time up to the deadline, for people.
+    pub(super) limit: Duration,
+    pub(super) answer: usize,
+}
+
+impl Wire {
+    pub(super) fn new(trust: &Trust) -> Result<Self, InvalidAws> {
+        Ok(Self {
+            trust: trust.clone(),
+            kept: client(trust, usize::MAX)?,
+            fresh: OnceLock::new(),
+        })
+    }
+
+    fn fresh(&self) -> Result<&Client, InvalidAws> {
+        if let Some(client) = self.fresh.get() {
+            return Ok(client);
+        }
+        let client = client(&self.trust, 0)?;
+        Ok(self.fresh.get_or_init(|| client))
+    }
+
+    /// Makes one exchange, whatever the status of its answer.
+    pub(super) async fn exchange(
+        &self,
+        service: Service,
+        mut request: reqwest::Request,
+        body: Bytes,
+        fresh: bool,
+        bounds: &Bounds,
+    ) -> Result<Answer, AwsError> {
+        let client = if fresh { self.fresh()? } else { &self.kept };
+        let began = Arc::new(AtomicBool::new(body.is_empty()));
+        if !body.is_empty() {
+            let watched = Watched::new(body, Arc::clone(&began));
+            *request.body_mut() = Some(reqwest::Body::wrap(watched));
+        }
+        let late = || AwsError::Timeout {
+            service,
+            limit: bounds.limit,
+            left: began.load(Ordering::Acquire),
+        };
+        let mut response = timeout_at(bounds.deadline, client.execute(request))
+            .await
+            .map_err(|_| late())?
+            .map_err(|error| failed(service, &error, began.load(Ordering::Acquire)))?;
+        let mut body = Vec::new();
+        while let Some(chunk) = timeout_at(bounds.deadline, response.chunk())
+            .await
+            .map_err(|_| late())?
+            .map_err(|error| failed(service, &error, true))?
+        {
+            if body.len() + chunk.len() > bounds.answer {
+                return Err(AwsError::Answer {
+                    service,
+                    reason: format!("it is larger than {} bytes", bounds.answer),
+                });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            body: Bytes::from(body),
+        })
+    }
+}
+
+fn client(trust: &Trust, idle: usize) -> Result<Client, InvalidAws> {
+    Client::builder()
+        .tls_backend_preconfigured(trust.config())
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .referer(false)
+        .http1_only()
+        .retry(reqwest::retry::never())
+        .pool_max_idle_per_host(idle)
+        .pool_idle_timeout(IDLE_LIMIT)
+        .connect_timeout(CONNECT_LIMIT)
+        .user_agent(concat!("quench/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| InvalidAws::Client(innermost(&error)))
+}
+
+fn failed(service: Service, error: &reqwest::Error, left: bool) -> AwsError {
+    let reason = match find::<rustls::Error>(error) {
+        Some(rustls::Error::InvalidCertificate(why)) => {
+            format!("its certificate is not valid: {why}")
+        }
+        _ => innermost(error),
+    };
+    if error.is_builder() {
+        return AwsError::Request { service, reason };
+    }
+    if error.is_connect() || !left {
+        AwsError::Unreachable { service, reason }
+    } else {
+        AwsError::BrokenOff { service, reason }
+    }
+}
