@@ -1,5 +1,10 @@
 //! The built product at arm's length: runs the `quench` binary as a user would and reads what it leaves behind.
 
+pub mod aws;
+pub mod events;
+pub mod http;
+pub mod proxy;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -1,0 +1,63 @@
+//! Events as AWS puts them on its bus, as large as real ones, each with ids of its own.
+
+use serde_json::{Value, json};
+
+use crate::root;
+
+/// A GuardDuty finding: an alert.
+pub fn guardduty(number: usize) -> Value {
+    let mut event = sample("guardduty-ssh-brute-force");
+    let id = format!("{number:032x}");
+    let detector = "arn:aws:guardduty:eu-west-1:111122223333:detector";
+    event["detail"]["arn"] = json!(format!("{detector}/{:032x}/finding/{id}", 1));
+    event["detail"]["id"] = json!(id);
+    event["detail"]["severity"] = json!(8);
+    event["detail"]["title"] = json!(format!("Brute force number {number}"));
+    event
+}
+
+/// An Inspector finding: a recommendation. It is `ACTIVE` or `CLOSED`, and was updated so many minutes after ten.
+pub fn inspector(number: usize, status: &str, minute: usize) -> Value {
+    let mut event = sample("inspector-openssl");
+    let id = format!("arn:aws:inspector2:eu-west-1:111122223333:finding/{number:032x}");
+    event["detail"]["findingArn"] = json!(id);
+    event["detail"]["title"] = json!(format!("Vulnerability number {number}"));
+    event["detail"]["status"] = json!(status);
+    let time = format!("Mon Nov 02 10:{minute:02}:00.000 UTC 2026");
+    event["detail"]["updatedAt"] = json!(time);
+    event["detail"]["lastObservedAt"] = json!(time);
+    event
+}
+
+/// A Security Hub finding of a control that failed: a compliance change.
+pub fn security_hub(number: usize) -> Value {
+    let mut event = sample("security-hub-bucket-public");
+    let control = "arn:aws:securityhub:eu-west-1:111122223333:security-control/S3.8";
+    let id = format!("{control}/finding/00000000-0000-4000-8000-{number:012}");
+    let product = "arn:aws:securityhub:eu-west-1::product/aws/securityhub";
+    event["resources"] = json!([format!("{product}/{id}")]);
+    let finding = &mut event["detail"]["findings"][0];
+    finding["Id"] = json!(id);
+    finding["Title"] = json!(format!("Public bucket number {number}"));
+    finding["Resources"][0]["Id"] = json!(format!("arn:aws:s3:::bucket-{number}"));
+    event
+}
+
+/// A change of a Config rule's verdict: a compliance change.
+pub fn config(number: usize) -> Value {
+    let mut event = sample("config-bucket-public-read");
+    let bucket = json!(format!("bucket-{number}"));
+    let detail = &mut event["detail"];
+    detail["newEvaluationResult"]["evaluationResultIdentifier"]["evaluationResultQualifier"]["resourceId"] =
+        bucket.clone();
+    detail["resourceId"] = bucket;
+    event
+}
+
+/// A sample of the product.
+pub fn sample(name: &str) -> Value {
+    let path = root().join(format!("shared/automations/samples/{name}.json"));
+    let text = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).expect("a sample is JSON")
+}
