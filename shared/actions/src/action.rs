@@ -1,10 +1,9 @@
 use crate::call::{http, http::Http, webhook, webhook::Webhook};
 use crate::notify::{email, email::Email, slack, slack::Slack, teams, teams::Teams};
-use crate::{ActionError, Attempt, Mailer, Outside, Performed};
+use crate::{ActionError, Attempt, Context, Mailer, Outside, Performed};
 use quench_automations::templates::RenderError;
 use quench_automations::{OnUnknown, StepKind};
 use serde::Serialize;
-use serde_json::Value;
 
 /// What a step will do, rendered and checked; its JSON and `Debug` hold no secrets.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -51,12 +50,12 @@ impl Action {
 ///
 /// # Errors
 /// Always [`ActionError::Permanent`].
-pub fn prepare(kind: &StepKind, context: &Value) -> Result<Option<Action>, ActionError> {
+pub fn prepare(kind: &StepKind, context: &Context) -> Result<Option<Action>, ActionError> {
     Ok(Some(match kind {
         StepKind::Email(step) => Action::Email(email::prepare(step, context)?),
-        StepKind::Slack(step) => Action::Slack(slack::prepare(step, context)?),
-        StepKind::Teams(step) => Action::Teams(teams::prepare(step, context)?),
-        StepKind::Webhook(step) => Action::Webhook(webhook::prepare(step, context)?),
+        StepKind::Slack(step) => Action::Slack(slack::prepare(step, &context.all)?),
+        StepKind::Teams(step) => Action::Teams(teams::prepare(step, &context.all)?),
+        StepKind::Webhook(step) => Action::Webhook(webhook::prepare(step, &context.all)?),
         StepKind::Http(step) => Action::Http(http::prepare(step, context)?),
         StepKind::If(_)
         | StepKind::ForEach(_)

@@ -1,5 +1,6 @@
 //! A finding and a run to try actions on.
 
+use crate::Context;
 use quench_automations::templates;
 use quench_findings::Finding;
 use serde_json::{Value, json};
@@ -8,8 +9,8 @@ pub(crate) fn finding() -> Finding {
     serde_json::from_str(include_str!("../tests/data/finding.json")).unwrap()
 }
 
-/// The context of a step in a run for the finding, with these parameters.
-pub(crate) fn context_of(finding: &Finding, params: Value) -> Value {
+/// The names of a step in a run for the finding, with these parameters.
+pub(crate) fn names_of(finding: &Finding, params: Value) -> Value {
     let document = json!({ "raw": finding.raw, "defender": {} });
     let mut context = Value::Object(templates::context(finding, &document));
     context["params"] = params;
@@ -26,6 +27,20 @@ pub(crate) fn context_of(finding: &Finding, params: Value) -> Value {
     context
 }
 
-pub(crate) fn context(params: Value) -> Value {
+pub(crate) fn names(params: Value) -> Value {
+    names_of(&finding(), params)
+}
+
+/// The same, where nothing but the finding itself depends on the finding.
+pub(crate) fn context_of(finding: &Finding, params: Value) -> Context {
+    let all = names_of(finding, params);
+    let mut own = all.clone();
+    for name in ["finding", "raw", "defender"] {
+        own.as_object_mut().unwrap().remove(name);
+    }
+    Context { all, own }
+}
+
+pub(crate) fn context(params: Value) -> Context {
     context_of(&finding(), params)
 }

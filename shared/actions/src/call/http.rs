@@ -6,9 +6,8 @@ use super::oauth::{self, basic};
 use super::webhook::address;
 use crate::action::unrendered;
 use crate::http_client::{Answer, Request, without};
-use crate::notify::email::holds;
 use crate::outside::unfit;
-use crate::{ActionError, Attempt, Outside, Performed, neutral};
+use crate::{ActionError, Attempt, Context, Outside, Performed, neutral};
 use bytes::Bytes;
 use quench_automations::templates::{self, Escape};
 use quench_automations::{Auth, ConnectionKind, HttpStep};
@@ -97,11 +96,13 @@ impl Http {
     }
 }
 
-/// Renders a request. In `url`, values of the finding are percent-encoded: each stays within its part of a path.
+/// Renders a request. In `url`, values that depend on the finding are percent-encoded: each stays within its part of a path.
 ///
 /// # Errors
 /// Templates that cannot be rendered, unknown methods, headers that are not a step's to set, `json` next to `body`.
-pub fn prepare(step: &HttpStep, context: &Value) -> Result<Http, ActionError> {
+pub fn prepare(step: &HttpStep, context: &Context) -> Result<Http, ActionError> {
+    let encoded = encoded(context);
+    let context = &context.all;
     let render = |part: &str, source: &str| {
         templates::render(source, context, Escape::None).map_err(unrendered(part))
     };
@@ -113,8 +114,7 @@ pub fn prepare(step: &HttpStep, context: &Value) -> Result<Http, ActionError> {
             METHODS.join(", ")
         )));
     }
-    let url =
-        templates::render(&step.url, &encoded(context), Escape::None).map_err(unrendered("url"))?;
+    let url = templates::render(&step.url, &encoded, Escape::None).map_err(unrendered("url"))?;
     let mut headers = BTreeMap::new();
     for (name, value) in &step.headers {
         let name = header_name(name)?;
@@ -174,32 +174,22 @@ fn header_name(name: &str) -> Result<String, ActionError> {
     Ok(name.as_str().to_owned())
 }
 
-/// The context with every text of the finding percent-encoded, in the items too that a loop takes from it.
-fn encoded(context: &Value) -> Value {
-    const EVENT: [&str; 3] = ["finding", "raw", "defender"];
-    const OWN: [&str; 4] = ["params", "vars", "steps", "run"];
-    let mut encoded = context.clone();
-    for (name, value) in encoded.as_object_mut().into_iter().flatten() {
-        let of_event = || {
-            let event = EVENT.iter().filter_map(|name| context.get(name));
-            event.into_iter().any(|whole| match &*value {
-                Value::String(text) => holds_text(whole, text),
-                part => holds(whole, part),
-            })
-        };
-        if !OWN.contains(&name.as_str()) && (EVENT.contains(&name.as_str()) || of_event()) {
-            encode(value);
-        }
-    }
+/// Everything, with the texts that depend on the finding percent-encoded.
+fn encoded(context: &Context) -> Value {
+    let mut encoded = context.all.clone();
+    encode_strange(&mut encoded, Some(&context.own));
     encoded
 }
 
-fn holds_text(whole: &Value, part: &str) -> bool {
-    match whole {
-        Value::String(text) => text == part,
-        Value::Array(items) => items.iter().any(|item| holds_text(item, part)),
-        Value::Object(fields) => fields.values().any(|field| holds_text(field, part)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+fn encode_strange(value: &mut Value, own: Option<&Value>) {
+    match (value, own) {
+        (Value::Object(fields), Some(Value::Object(own))) => {
+            for (name, field) in fields {
+                encode_strange(field, own.get(name));
+            }
+        }
+        (value, own) if own != Some(&*value) => encode(value),
+        _ => {}
     }
 }
 

@@ -4,7 +4,7 @@ mod plain;
 
 use super::layout;
 use crate::action::unrendered;
-use crate::{ActionError, Attempt, Outside, Performed, neutral};
+use crate::{ActionError, Attempt, Context, Outside, Performed, neutral};
 use lettre::Address;
 use quench_automations::EmailStep;
 use quench_automations::templates::{self, Escape};
@@ -48,7 +48,10 @@ pub struct Email {
 ///
 /// # Errors
 /// Templates that cannot be rendered, recipients that are no addresses or too many or none, an unknown layout.
-pub fn prepare(step: &EmailStep, context: &Value) -> Result<Email, ActionError> {
+pub fn prepare(step: &EmailStep, context: &Context) -> Result<Email, ActionError> {
+    let own = |template: &Value| context.is_own(template);
+    let recipients_from_finding = !own(&step.to) || !step.cc.as_ref().is_none_or(own);
+    let context = &context.all;
     let to = addresses("to", &step.to, context)?;
     let mut cc = match &step.cc {
         Some(cc) => addresses("cc", cc, context)?,
@@ -72,7 +75,7 @@ pub fn prepare(step: &EmailStep, context: &Value) -> Result<Email, ActionError> 
         Some(neutral::line(id, 1000)).filter(|id| !id.is_empty())
     };
     Ok(Email {
-        recipients_from_finding: depend_on_finding(step, context),
+        recipients_from_finding,
         to,
         cc,
         subject: neutral::line(&subject, SUBJECT_LIMIT),
@@ -178,47 +181,6 @@ pub(crate) fn address(text: &str) -> Result<String, String> {
         Ok(address) => Ok(address.to_string()),
         Err(_) => Err(neutral::line(text, 80)),
     }
-}
-
-/// Says whether the recipients cannot be told without the finding, or without a part of it that a loop goes through.
-fn depend_on_finding(step: &EmailStep, context: &Value) -> bool {
-    let Some(names) = context.as_object() else {
-        return false;
-    };
-    let event: Vec<&Value> = ["finding", "raw", "defender"]
-        .iter()
-        .filter_map(|name| names.get(*name))
-        .collect();
-    let without: Value = names
-        .iter()
-        .filter(|(name, value)| {
-            let own = matches!(name.as_str(), "params" | "vars" | "steps" | "run");
-            let of_event = matches!(name.as_str(), "finding" | "raw" | "defender");
-            own || !of_event && !event.iter().any(|event| holds(event, value))
-        })
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect::<serde_json::Map<_, _>>()
-        .into();
-    [Some(&step.to), step.cc.as_ref()]
-        .into_iter()
-        .flatten()
-        .any(|template| {
-            templates::render_json(template, &without).ok()
-                != templates::render_json(template, context).ok()
-        })
-}
-
-/// Says whether a mapping or list is a part of the whole.
-pub(crate) fn holds(whole: &Value, part: &Value) -> bool {
-    if !part.is_object() && !part.is_array() {
-        return false;
-    }
-    whole == part
-        || match whole {
-            Value::Array(items) => items.iter().any(|item| holds(item, part)),
-            Value::Object(fields) => fields.values().any(|field| holds(field, part)),
-            _ => false,
-        }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@ use crate::setting::{attempt, context, finding, outside, sender};
 use mailparse::{MailHeaderMap, ParsedMail};
 use proptest::prelude::*;
 use quench_actions::mailer::Sender;
-use quench_actions::{Action, Attempt, Mailer, Outside, perform, prepare};
+use quench_actions::{Action, Attempt, Context, Mailer, Outside, perform, prepare};
 use quench_automations::{EmailStep, StepKind};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -25,7 +25,7 @@ fn into(folder: &Path, sender: Sender) -> Outside {
     outside
 }
 
-async fn written(context: &Value, folder: &Path) -> String {
+async fn written(context: &Context, folder: &Path) -> String {
     let action = prepare(&step(json!("a@example.com")), context)
         .unwrap()
         .unwrap();
@@ -97,7 +97,7 @@ async fn a_mail_is_written_once_and_never_changed() {
     let folder = tempfile::tempdir().unwrap();
     let first = written(&context(json!({})), folder.path()).await;
     let mut other = context(json!({}));
-    other["finding"]["title"] = json!("Worded otherwise");
+    other.all["finding"]["title"] = json!("Worded otherwise");
     let second = written(&other, folder.path()).await;
     assert_eq!(first, second);
     let names: Vec<_> = std::fs::read_dir(folder.path())
@@ -282,9 +282,9 @@ async fn hardened(evil: &str) {
     let folder = tempfile::tempdir().unwrap();
     let mut context = context(json!({}));
     for name in ["title", "description", "type", "account", "region", "id"] {
-        context["finding"][name] = json!(evil);
+        context.all["finding"][name] = json!(evil);
     }
-    context["run"]["id"] = json!(evil);
+    context.all["run"]["id"] = json!(evil);
     let text = written(&context, folder.path()).await;
     let mut names = headers_of(&text);
     names.sort();

@@ -2,8 +2,8 @@
 
 use quench_actions::mailer::Sender;
 use quench_actions::{
-    Action, ActionError, AddressGuard, Attempt, HttpClient, HttpRules, Mailer, Outside, Performed,
-    Secrets, perform, prepare,
+    Action, ActionError, AddressGuard, Attempt, Context, HttpClient, HttpRules, Mailer, Outside,
+    Performed, Secrets, perform, prepare,
 };
 use quench_automations::{
     Auth, Connection, ConnectionKind, HttpStep, SlackStep, StepKind, TeamsStep, WebhookStep,
@@ -25,18 +25,24 @@ pub(crate) fn finding() -> Finding {
     serde_json::from_str(include_str!("../data/finding.json")).unwrap()
 }
 
-pub(crate) fn context(params: Value) -> Value {
+pub(crate) fn context(params: Value) -> Context {
     let finding = finding();
     let document = json!({ "raw": finding.raw, "defender": {} });
-    let mut context = Value::Object(templates::context(&finding, &document));
-    context["params"] = params;
-    context["steps"] = json!({});
-    context["vars"] = json!({});
-    context["run"] = json!({
-        "id": "0f3c9a7be1d24c55", "automation": "tell", "playbook": "try",
-        "transition": "created", "mode": null, "url": null,
+    let own = json!({
+        "params": params,
+        "steps": {},
+        "vars": {},
+        "run": {
+            "id": "0f3c9a7be1d24c55", "automation": "tell", "playbook": "try",
+            "transition": "created", "mode": null, "url": null,
+        },
     });
-    context
+    let mut all = templates::context(&finding, &document);
+    all.extend(own.as_object().cloned().unwrap_or_default());
+    Context {
+        all: Value::Object(all),
+        own,
+    }
 }
 
 pub(crate) fn attempt(limit: Duration) -> Attempt {

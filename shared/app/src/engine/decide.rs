@@ -22,7 +22,7 @@ pub(crate) fn decide(
     scope: &Scope,
     now: Timestamp,
 ) -> Option<Result<Event, String>> {
-    let context = scope.context();
+    let context = scope.all();
     Some(match &step.kind {
         StepKind::If(choice) => evaluate(&choice.condition, context).map(|value| {
             let way = if truthy(&value) {
@@ -49,9 +49,9 @@ pub(crate) fn decide(
             decided(reason, output)
         }),
         StepKind::Playbook(call) => {
-            let callee = scope.inner(Map::new());
+            let callee = scope.inner(Map::new(), Map::new());
             let playbook = script.playbook(&call.playbook);
-            parameters(playbook, &call.with, context, callee.context()).map(|params| {
+            parameters(playbook, &call.with, context, callee.all()).map(|params| {
                 decided(
                     format!("calls `{}`", call.playbook),
                     json!({"params": params}),
@@ -85,6 +85,40 @@ pub(crate) fn parameters(
         let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
         faults.join("; ")
     })
+}
+
+/// Those of a playbook's parameters that do not depend on the finding.
+pub(crate) fn own_parameters(
+    playbook: &Playbook,
+    with: &Map<String, Value>,
+    caller: &Scope,
+    own: &Scope,
+    params: &Map<String, Value>,
+) -> Map<String, Value> {
+    let is_own = |name: &str| {
+        let given = with.get(name).filter(|template| {
+            let value = templates::render_json(template, caller.all());
+            value.is_ok_and(|value| !value.is_null())
+        });
+        match given {
+            Some(template) => caller.context().is_own(template),
+            None => {
+                let parameter = playbook.parameters.get(name);
+                let default = parameter.and_then(|parameter| parameter.default.as_ref());
+                default.is_none_or(|template| own.context().is_own(template))
+            }
+        }
+    };
+    params
+        .iter()
+        .filter(|(name, _)| is_own(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// Whether the items of a loop do not depend on the finding.
+pub(crate) fn own_items(source: &str, scope: &Scope) -> bool {
+    scope.context().is_own(&Value::String(expression(source)))
 }
 
 fn rendered(name: &str, value: &Value, context: &Value) -> Result<Value, String> {
@@ -142,13 +176,17 @@ fn pause(wait: &WaitStep, context: &Value, now: Timestamp) -> Result<Timestamp, 
 
 /// Gives the value of one expression, which may be written with or without its braces.
 fn evaluate(source: &str, context: &Value) -> Result<Value, String> {
-    let bare = !source.contains("{{") && !source.contains("{%");
-    let value = if bare {
-        templates::evaluate(&format!("{{{{ {source} }}}}"), context)
+    templates::evaluate(&expression(source), context)
+        .map_err(|error| format!("{}: {error}", quoted(source)))
+}
+
+/// An expression with its braces.
+fn expression(source: &str) -> String {
+    if source.contains("{{") || source.contains("{%") {
+        source.to_owned()
     } else {
-        templates::evaluate(source, context)
-    };
-    value.map_err(|error| format!("{}: {error}", quoted(source)))
+        format!("{{{{ {source} }}}}")
+    }
 }
 
 fn text(source: &str, context: &Value) -> Result<String, String> {

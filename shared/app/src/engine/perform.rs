@@ -1,6 +1,6 @@
 use super::verdict::Ending;
 use super::walk::Task;
-use quench_actions::{Action, Attempt, Outside};
+use quench_actions::{Action, Attempt, Context, Outside};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,7 +21,7 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    pub(crate) fn new(task: &Task<'_>, context: &Value) -> Result<Self, String> {
+    pub(crate) fn new(task: &Task<'_>, context: &Context) -> Result<Self, String> {
         let prepare = AssertUnwindSafe(|| quench_actions::prepare(&task.step.kind, context));
         let action = catch_unwind(prepare)
             .map_err(|_| "preparing it broke down; the log has the details".to_owned())?

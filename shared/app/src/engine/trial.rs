@@ -5,7 +5,7 @@ use super::verdict::{self, Ending};
 use super::walk::{Next, Task, Walker};
 use crate::run::{Entry, Event, Run, RunState, StartedBy};
 use jiff::Timestamp;
-use quench_actions::{ActionError, Performed};
+use quench_actions::{ActionError, Context, Performed};
 use quench_automations::{
     ForEachStep, HttpStep, IfStep, OnError, OnUnknown, Playbook, PlaybookStep, Step, StepKind,
     StopStep, WaitStep,
@@ -170,6 +170,8 @@ pub(crate) struct World {
     pub(crate) journal: Vec<Entry>,
     /// What took effect, in order: path and what the step could see.
     pub(crate) effects: Vec<(String, Value)>,
+    /// What of it does not depend on the finding, by path.
+    pub(crate) trusted: BTreeMap<String, Value>,
     /// Whether steps may be repeated without harm.
     pub(crate) idempotent: bool,
     fates: BTreeMap<String, Fate>,
@@ -183,6 +185,7 @@ impl World {
             now: Timestamp::UNIX_EPOCH,
             journal: Vec::new(),
             effects: Vec::new(),
+            trusted: BTreeMap::new(),
             idempotent,
             fates: fates
                 .iter()
@@ -273,7 +276,7 @@ impl World {
         }
     }
 
-    fn perform(&mut self, task: &Task<'_>, context: &Value) -> Ending {
+    fn perform(&mut self, task: &Task<'_>, context: &Context) -> Ending {
         let attempt = self.attempts.entry(task.path.clone()).or_default();
         *attempt += 1;
         let fate = self
@@ -296,7 +299,8 @@ impl World {
             Fate::Silence(times) => *attempt <= times,
             Fate::Busy(_) | Fate::Success => false,
         };
-        let seen = (task.path.clone(), visible(context));
+        self.trusted.insert(task.path.clone(), context.own.clone());
+        let seen = (task.path.clone(), visible(&context.all));
         if !self.idempotent || !self.effects.contains(&seen) {
             self.effects.push(seen);
         }

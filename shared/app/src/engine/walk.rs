@@ -1,9 +1,10 @@
 use super::decide;
 use super::progress::{Progress, Stage};
-use super::scope::{Scope, outcome};
+use super::scope::{Meaning, Scope, outcome};
 use super::script::Script;
 use crate::run::{Entry, Event, Run, RunState};
 use jiff::Timestamp;
+use quench_actions::Context;
 use quench_automations::{OnError, OnUnknown, Step, StepKind};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -97,8 +98,10 @@ struct Turn<'a> {
     path: String,
     items: Vec<Value>,
     index: usize,
+    /// Whether the items do not depend on the finding.
+    own: bool,
     /// What the loop's names stood for around it.
-    shadowed: [Option<Value>; 2],
+    shadowed: [Meaning; 2],
 }
 
 impl<'a> FrameKind<'a> {
@@ -149,7 +152,7 @@ impl<'a> Walker<'a> {
     }
 
     /// What templates may speak of where the walker stands.
-    pub(crate) fn context(&self) -> &Value {
+    pub(crate) fn context(&self) -> &Context {
         self.scope().context()
     }
 
@@ -185,7 +188,11 @@ impl<'a> Walker<'a> {
         let progress = self.progress.entry(RUN_PATH.to_owned()).or_default();
         match std::mem::take(&mut progress.stage) {
             Stage::Done { output } => {
-                self.scope_mut().enter(bound(output));
+                let params = bound(output);
+                let root = self.script.root();
+                let scope = self.scope();
+                let own = decide::own_parameters(root, &self.run.with, scope, scope, &params);
+                self.scope_mut().enter(params, own);
                 self.frames.push(Frame {
                     steps: &self.script.root().steps,
                     at: 0,
@@ -200,7 +207,7 @@ impl<'a> Walker<'a> {
             }
             _ => {
                 let root = self.script.root();
-                let scope = self.scope().context();
+                let scope = self.scope().all();
                 let event = match decide::parameters(root, &self.run.with, scope, scope) {
                     Ok(params) => decided("parameters bound".to_owned(), json!({"params": params})),
                     Err(reason) => Event::Failed { reason },
@@ -320,16 +327,17 @@ impl<'a> Walker<'a> {
                     self.step_over();
                     return None;
                 }
-                let shadowed =
-                    [&each.name, decide::LOOP_INDEX].map(|name| self.scope().name(name).cloned());
+                let own = decide::own_items(&each.items, self.scope());
+                let shadowed = [&each.name, decide::LOOP_INDEX].map(|name| self.scope().name(name));
                 let turn = Turn {
                     name: &each.name,
                     path,
                     items,
                     index: 0,
+                    own,
                     shadowed,
                 };
-                self.scope_mut().turn(turn.name, &turn.items, 0);
+                self.scope_mut().turn(turn.name, &turn.items, own, 0);
                 self.frames.push(Frame {
                     steps: &each.steps,
                     at: 0,
@@ -340,9 +348,9 @@ impl<'a> Walker<'a> {
                     },
                 });
             }
-            StepKind::Set(_) => {
+            StepKind::Set(templates) => {
                 if let Value::Object(vars) = output {
-                    self.scope_mut().set_vars(vars);
+                    self.scope_mut().set_vars(templates, vars);
                 }
                 self.scope_mut().set_step(step, outcome(None, Value::Null));
                 self.step_over();
@@ -357,10 +365,15 @@ impl<'a> Walker<'a> {
                 }));
             }
             StepKind::Playbook(call) => {
-                let inner = self.scope().inner(bound(output));
+                let params = bound(output);
+                let playbook = self.script.playbook(&call.playbook);
+                let scope = self.scope();
+                let callee = scope.inner(Map::new(), Map::new());
+                let own = decide::own_parameters(playbook, &call.with, scope, &callee, &params);
+                let inner = self.scope().inner(params, own);
                 self.scopes.push(inner);
                 self.frames.push(Frame {
-                    steps: &self.script.playbook(&call.playbook).steps,
+                    steps: &playbook.steps,
                     at: 0,
                     prefix: format!("{path}/"),
                     kind: FrameKind::Call { owner: step },
@@ -387,7 +400,7 @@ impl<'a> Walker<'a> {
                 turn.index += 1;
                 if turn.index < turn.items.len() {
                     let scope = self.scopes.last_mut().expect("there is always a scope");
-                    scope.turn(turn.name, &turn.items, turn.index);
+                    scope.turn(turn.name, &turn.items, turn.own, turn.index);
                     frame.prefix = format!("{}[{}]/", turn.path, turn.index);
                     frame.at = 0;
                     self.frames.push(frame);
@@ -398,10 +411,10 @@ impl<'a> Walker<'a> {
             }
             FrameKind::Call { owner } => {
                 let owner = *owner;
-                let vars = self.scope_mut().take_vars();
+                let (vars, own) = self.scope_mut().take_vars();
                 self.unwind(frame);
-                let output = json!({"vars": vars});
-                self.scope_mut().set_step(owner, outcome(None, output));
+                let [all, own] = [vars, own].map(|vars| outcome(None, json!({"vars": vars})));
+                self.scope_mut().set_step_of(owner, all, own);
                 self.step_over();
             }
         }

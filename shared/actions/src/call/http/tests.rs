@@ -138,9 +138,10 @@ fn an_item_that_a_loop_takes_from_the_finding_stays_within_its_part_of_the_path(
     let mut finding = sample::finding();
     finding.resources[0].id = "../users/7?force=1#".to_owned();
     let mut context = sample::context_of(&finding, json!({ "place": "a/b" }));
-    context["resource"] = context["finding"]["resources"][0].clone();
-    context["id"] = context["finding"]["resources"][0]["id"].clone();
-    context["own"] = json!("c/d");
+    context.all["resource"] = context.all["finding"]["resources"][0].clone();
+    context.all["id"] = context.all["finding"]["resources"][0]["id"].clone();
+    context.all["own"] = json!("c/d");
+    context.own["own"] = json!("c/d");
     let url = "{{ params.place }}/{{ own }}/{{ resource.id }}/{{ id }}";
     let http = prepare(&step("POST", url), &context).unwrap();
     let part = "..%2Fusers%2F7%3Fforce%3D1%23";

@@ -88,7 +88,7 @@ fn step() -> WebhookStep {
 
 #[test]
 fn the_finding_is_told_without_raw_and_without_what_it_does_not_say() {
-    let webhook = prepare(&step(), &sample::context(json!({}))).unwrap();
+    let webhook = prepare(&step(), &sample::names(json!({}))).unwrap();
     assert_eq!(webhook.event, "finding.created");
     assert_eq!(webhook.occurred.as_deref(), Some("2026-11-22T09:30:00Z"));
     insta::assert_json_snapshot!(webhook.data);
@@ -99,7 +99,7 @@ fn own_data_is_rendered_with_its_types() {
     let mut own = step();
     own.event = Some("threat.{{ finding.severity }}".to_owned());
     own.data = Some(json!({ "n": "{{ raw.detail.service.count }}", "t": "{{ finding.title }}!" }));
-    let webhook = prepare(&own, &sample::context(json!({}))).unwrap();
+    let webhook = prepare(&own, &sample::names(json!({}))).unwrap();
     assert_eq!(webhook.event, "threat.high");
     assert_eq!(webhook.data["n"], json!(42));
     assert!(webhook.data["t"].as_str().unwrap().ends_with("others!"));

@@ -45,8 +45,8 @@ fn a_finding_that_says_next_to_nothing_renders_too() {
     }))
     .unwrap();
     let mut context = sample::context_of(&finding, json!({}));
-    context["run"]["url"] = Value::Null;
-    context["run"]["automation"] = Value::Null;
+    context.all["run"]["url"] = Value::Null;
+    context.all["run"]["automation"] = Value::Null;
     let email = prepare(&step(json!("a@example.com")), &context).unwrap();
     insta::assert_snapshot!(email.text);
     insta::assert_snapshot!(email.html.unwrap());
@@ -110,12 +110,19 @@ fn recipients_read_from_the_finding_are_marked() {
         assert!(email.recipients_from_finding, "{to}");
     }
     let mut context = sample::context(json!({}));
-    context["team"] = context["finding"]["resources"][0].clone();
+    context.all["team"] = context.all["finding"]["resources"][0].clone();
     let email = prepare(&step(json!("{{ team.tags.owner }}")), &context).unwrap();
     assert!(email.recipients_from_finding);
-    context["team"] = json!({ "mail": "dba@example.com" });
+    for names in [&mut context.all, &mut context.own] {
+        names["team"] = json!({ "mail": "dba@example.com" });
+    }
     let email = prepare(&step(json!("{{ team.mail }}")), &context).unwrap();
     assert!(!email.recipients_from_finding);
+    let copied = EmailStep {
+        cc: Some(json!("{{ finding.resource.tags.owner }}")),
+        ..step(json!("team@example.com"))
+    };
+    assert!(prepare(&copied, &context).unwrap().recipients_from_finding);
 }
 
 #[test]

@@ -11,13 +11,13 @@ fn step(text: Option<&str>) -> SlackStep {
 
 #[test]
 fn the_layout_of_a_finding_is_plain_text_with_links() {
-    let slack = prepare(&step(None), &sample::context(serde_json::json!({}))).unwrap();
+    let slack = prepare(&step(None), &sample::names(serde_json::json!({}))).unwrap();
     insta::assert_json_snapshot!(slack);
 }
 
 #[test]
 fn own_text_may_format_and_values_may_not_mention() {
-    let context = sample::context(json!({ "who": "<!channel> <@U1>" }));
+    let context = sample::names(json!({ "who": "<!channel> <@U1>" }));
     let slack = prepare(
         &step(Some("*{{ finding.severity }}* {{ params.who }} <!here>")),
         &context,
@@ -45,7 +45,7 @@ fn blocks_keep_within_the_limits_of_slack() {
     let mut finding = sample::finding();
     finding.title = "T".repeat(9_000);
     finding.description = Some("D".repeat(90_000));
-    let slack = prepare(&step(None), &sample::context_of(&finding, json!({}))).unwrap();
+    let slack = prepare(&step(None), &sample::names_of(&finding, json!({}))).unwrap();
     let blocks = slack.blocks.unwrap();
     assert!(blocks[0]["text"]["text"].as_str().unwrap().chars().count() <= 150);
     for block in blocks.as_array().unwrap() {
@@ -60,6 +60,6 @@ fn blocks_keep_within_the_limits_of_slack() {
 fn an_empty_channel_is_none() {
     let mut step = step(Some("hi"));
     step.channel = Some("{{ params.channel }}".to_owned());
-    let context = sample::context(json!({ "channel": null }));
+    let context = sample::names(json!({ "channel": null }));
     assert_eq!(prepare(&step, &context).unwrap().channel, None);
 }

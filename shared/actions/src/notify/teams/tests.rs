@@ -11,13 +11,13 @@ fn step(text: Option<&str>) -> TeamsStep {
 
 #[test]
 fn the_layout_of_a_finding_is_a_card() {
-    let teams = prepare(&step(None), &sample::context(json!({}))).unwrap();
+    let teams = prepare(&step(None), &sample::names(json!({}))).unwrap();
     insta::assert_json_snapshot!(teams);
 }
 
 #[test]
 fn values_in_own_text_are_no_markdown() {
-    let context = sample::context(json!({ "who": "[a](https://b) **c**" }));
+    let context = sample::names(json!({ "who": "[a](https://b) **c**" }));
     let teams = prepare(
         &step(Some("**{{ finding.severity }}** {{ params.who }}")),
         &context,
@@ -35,7 +35,7 @@ fn a_card_stays_below_the_limit_of_teams() {
     finding.title = "T".repeat(90_000);
     finding.description = Some("ä".repeat(90_000));
     finding.remediation.as_mut().unwrap().text = Some("\"".repeat(90_000));
-    let context = sample::context_of(&finding, json!({}));
+    let context = sample::names_of(&finding, json!({}));
     let long = "{{ finding.description }}";
     for text in [None, Some(long)] {
         let teams = prepare(&step(text), &context).unwrap();

@@ -541,3 +541,62 @@ fn a_run_that_writes_too_much_is_ended() {
     );
     assert!(world.journal.len() <= MOST_ENTRIES + 1);
 }
+
+#[test]
+fn what_the_finding_says_is_told_apart_however_it_is_handed_on() {
+    let mut callee = playbook(
+        "inner",
+        vec![
+            set("copied", "mixed", "{{ params.theirs }} {{ params.ours }}"),
+            set("named", "plain", "{{ params.ours }}"),
+            act("deep"),
+        ],
+    );
+    for name in ["ours", "theirs"] {
+        callee.parameters.insert(
+            name.to_owned(),
+            Parameter {
+                parameter_type: ParameterType::String,
+                description: None,
+                required: false,
+                default: Some(json!("{{ finding.title }}")),
+                allowed: vec![],
+            },
+        );
+    }
+    let with = json!({ "ours": "{{ vars.fixed }}", "theirs": "{{ vars.title }}" });
+    let steps = vec![
+        set("one", "fixed", "team"),
+        set("two", "title", "{{ finding.title }}"),
+        each("loop", "finding.resources", 10, vec![act("theirs")]),
+        each("list", "['a', 'b']", 10, vec![act("ours")]),
+        call("called", "inner", &with),
+        set("three", "fixed", "{{ steps.called.vars.mixed }}"),
+        act("last"),
+    ];
+    let (mut run, script) = script(vec![playbook("main", steps), callee]);
+    let resource = json!({ "id": "r", "name": "n" });
+    run.finding.resources = vec![serde_json::from_value(resource).unwrap()];
+    let mut world = World::new(true, &[]);
+    assert_eq!(world.work(&script, &run, None), Some(RunState::Succeeded));
+    let trusted = &world.trusted;
+    assert_eq!(trusted["loop[0]/theirs"].get("item"), None);
+    assert_eq!(trusted["loop[0]/theirs"]["loop_index"], 0);
+    assert_eq!(
+        trusted["loop[0]/theirs"]["vars"],
+        json!({ "fixed": "team" })
+    );
+    assert_eq!(trusted["list[1]/ours"]["item"], "b");
+    assert_eq!(trusted["called/deep"]["params"], json!({ "ours": "team" }));
+    assert_eq!(trusted["called/deep"]["vars"], json!({ "plain": "team" }));
+    assert_eq!(trusted["last"]["vars"], json!({}));
+    let (_, seen) = world.effects.last().unwrap();
+    assert_eq!(
+        seen["vars"]["fixed"],
+        seen["steps"]["called"]["vars"]["mixed"]
+    );
+    for (path, own) in trusted {
+        assert_eq!(own.get("finding"), None, "{path}");
+        assert_eq!(own.get("raw"), None, "{path}");
+    }
+}
