@@ -23,6 +23,18 @@ def client(service):
     return CLIENTS[service]
 
 
+def resolved(value):
+    """Parameters, with the content of files in place of `{"file": path}`."""
+    if isinstance(value, dict):
+        if list(value) == ["file"]:
+            with open(value["file"], "rb") as file:
+                return file.read()
+        return {name: resolved(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [resolved(part) for part in value]
+    return value
+
+
 def plain(value):
     if isinstance(value, (bytes, bytearray)):
         return {"base64": base64.b64encode(value).decode()}
@@ -49,7 +61,7 @@ for line in sys.stdin:
         if call["operation"] == "sign":
             answer = signed(call["parameters"])
         else:
-            answer = getattr(client(call["service"]), call["operation"])(**call["parameters"])
+            answer = getattr(client(call["service"]), call["operation"])(**resolved(call["parameters"]))
         answer = {"ok": answer}
     except botocore.exceptions.ClientError as error:
         answer = {"error": error.response["Error"]}

@@ -50,7 +50,8 @@ impl Aws {
         }
     }
 
-    /// Calls an operation of a service, both named as the SDK does, such as `sqs` and `send_message`.
+    /// Calls an operation of a service, both named as the SDK does, such as `sqs` and `send_message`. In place of a
+    /// parameter `{"file": path}` the file's content is sent.
     ///
     /// # Errors
     /// AWS refused.

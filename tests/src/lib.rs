@@ -3,6 +3,7 @@
 pub mod aws;
 pub mod events;
 pub mod http;
+pub mod hub;
 pub mod proxy;
 
 use std::ffi::OsStr;
@@ -47,6 +48,7 @@ pub fn binary() -> &'static Path {
 }
 
 /// A store of its own with the command line over it.
+#[derive(Debug)]
 pub struct Quench {
     folder: tempfile::TempDir,
 }

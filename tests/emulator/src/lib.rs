@@ -17,6 +17,15 @@ pub const REGION: &str = "eu-central-1";
 /// The account that callers are in who name none.
 pub const ACCOUNT: &str = "000000000000";
 
+/// Starts the emulator with what it keeps to itself otherwise: to put events whose source is a service of AWS.
+const SPEAK_FOR_SERVICES: &str = "
+from ministack.app import main
+from ministack.services import eventbridge
+put = eventbridge._put_events
+eventbridge._put_events = lambda data, allow_aws_source=True: put(data, True)
+main()
+";
+
 /// A running emulator; it is stopped, and its files are removed, when this is dropped.
 #[derive(Debug)]
 pub struct Emulator {
@@ -30,6 +39,8 @@ pub struct Emulator {
 pub struct Settings {
     /// Whether callers may only do what their policies allow.
     pub authorize: bool,
+    /// Whether events may be put in the name of a service of AWS (source `aws.…`), which only that service can.
+    pub speak_for_services: bool,
     /// More variables of its environment.
     pub variables: Vec<(String, String)>,
 }
@@ -136,8 +147,20 @@ fn launch(program: &Path, settings: &Settings) -> Emulator {
     let errors = log.try_clone().expect("a log can be written by two");
     let port = free_port();
     let mut command = Command::new(program);
+    if settings.speak_for_services {
+        command = Command::new(program.with_file_name("python3"));
+        command.args(["-c", SPEAK_FOR_SERVICES]);
+    }
+    // Functions inherit its environment: nothing of whoever runs the tests is to reach them.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("QUENCH_") || name.starts_with("AWS_") {
+            command.env_remove(name.as_ref());
+        }
+    }
     command
         .env("BIND_HOST", "127.0.0.1")
+        .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"))
         .env("GATEWAY_PORT", port.to_string())
         .env("IOT_MTLS_ENABLED", "0")
         .env("SFTP_ENABLED", "0")

@@ -1,0 +1,425 @@
+//! The hub as users deploy it: `infra/hub.yaml` with the zips of `infra/package`, on an emulator of AWS.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use quench_emulator::{Emulator, REGION};
+use serde_json::{Value, json};
+
+use crate::aws::Aws;
+use crate::http::{Request, Response};
+use crate::{Quench, root};
+
+/// Name of the stack.
+pub const STACK: &str = "quench";
+/// Names of the functions.
+pub const FUNCTIONS: [&str; 7] = [
+    "alert",
+    "recommendation",
+    "compliance",
+    "runner",
+    "webhook",
+    "manual",
+    "schedule",
+];
+/// How long anything that is waited for may take.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+const BUCKET: &str = "quench-code";
+
+/// A hub that is deployed; it goes with the emulator.
+#[derive(Debug)]
+pub struct Hub {
+    /// Where it is.
+    pub emulator: Emulator,
+    /// Calls AWS as an administrator.
+    pub aws: Aws,
+    outputs: BTreeMap<String, String>,
+    deployments: usize,
+    quench: Quench,
+}
+
+/// What a hub is deployed with.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Whether functions may only do what their roles allow.
+    pub authorize: bool,
+    /// Parameters of the template besides those that tests need.
+    pub parameters: Vec<(String, String)>,
+    /// Variables that the functions see besides those of the template.
+    pub variables: Vec<(String, String)>,
+}
+
+impl Hub {
+    /// Starts an emulator and deploys the hub.
+    ///
+    /// # Panics
+    /// The zips are missing, or the stack cannot be made; the message says what to do.
+    pub fn deploy(settings: &Settings) -> Hub {
+        let emulator = Emulator::start_with(&quench_emulator::Settings {
+            authorize: settings.authorize,
+            speak_for_services: true,
+            variables: settings.variables.clone(),
+        });
+        let aws = Aws::start(&emulator.variables());
+        let mut hub = Hub {
+            emulator,
+            aws,
+            outputs: BTreeMap::new(),
+            deployments: 0,
+            quench: Quench::new(),
+        };
+        hub.upload();
+        let changes = hub.deploy_again(&settings.parameters);
+        assert!(!changes.is_empty(), "the first deployment made nothing");
+        hub
+    }
+
+    /// Deploys the template, for the first time or again, by a change set; gives the changes it made.
+    pub fn deploy_again(&mut self, parameters: &[(String, String)]) -> Vec<Value> {
+        let exists = self
+            .aws
+            .call(
+                "cloudformation",
+                "describe_stacks",
+                &json!({"StackName": STACK}),
+            )
+            .is_ok();
+        let mut all = parameters_of_tests();
+        all.extend(parameters.iter().cloned());
+        let parameters: Vec<Value> = all
+            .iter()
+            .map(|(name, value)| json!({"ParameterKey": name, "ParameterValue": value}))
+            .collect();
+        let template = format!("{}/{BUCKET}/hub.yaml", self.emulator.endpoint());
+        // AWS removes the change sets of a stack that was updated; the emulator keeps them, so each has a name of its own.
+        self.deployments += 1;
+        let name = format!("deployment-{}", self.deployments);
+        let set = json!({"StackName": STACK, "ChangeSetName": name});
+        let mut made = set.clone();
+        made["TemplateURL"] = json!(template);
+        made["ChangeSetType"] = json!(if exists { "UPDATE" } else { "CREATE" });
+        made["Parameters"] = json!(parameters);
+        made["Capabilities"] = json!(["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]);
+        self.aws.ok("cloudformation", "create_change_set", &made);
+        let seen = wait_for("the change set", || {
+            let seen = self.aws.ok("cloudformation", "describe_change_set", &set);
+            let status = seen["Status"].as_str()?;
+            (status == "CREATE_COMPLETE" || status == "FAILED").then_some(seen)
+        });
+        if seen["Status"] == "FAILED" {
+            let reason = seen["StatusReason"].as_str().unwrap_or_default();
+            assert!(
+                reason.contains("didn't contain changes") || reason.contains("No updates"),
+                "the change set cannot be made: {seen}"
+            );
+            self.aws.ok("cloudformation", "delete_change_set", &set);
+            return Vec::new();
+        }
+        self.aws.ok("cloudformation", "execute_change_set", &set);
+        let stack = wait_for("the stack", || {
+            let described = json!({"StackName": STACK});
+            let seen = self.aws.ok("cloudformation", "describe_stacks", &described);
+            let stack = seen["Stacks"][0].clone();
+            let status = stack["StackStatus"].as_str()?;
+            (!status.ends_with("_IN_PROGRESS")).then_some(stack)
+        });
+        let status = stack["StackStatus"].as_str().unwrap_or_default();
+        assert!(
+            status == "CREATE_COMPLETE" || status == "UPDATE_COMPLETE",
+            "{status}: {}",
+            self.failures()
+        );
+        for output in stack["Outputs"].as_array().into_iter().flatten() {
+            let text = |name: &str| output[name].as_str().unwrap_or_default().to_owned();
+            self.outputs.insert(text("OutputKey"), text("OutputValue"));
+        }
+        seen["Changes"].as_array().cloned().unwrap_or_default()
+    }
+
+    fn upload(&self) {
+        self.aws.ok(
+            "s3",
+            "create_bucket",
+            &json!({
+                "Bucket": BUCKET,
+                "CreateBucketConfiguration": {"LocationConstraint": REGION},
+            }),
+        );
+        let put = |key: &str, path: PathBuf| {
+            let body = json!({"file": path});
+            let object = json!({"Bucket": BUCKET, "Key": key, "Body": body});
+            self.aws.ok("s3", "put_object", &object);
+        };
+        put("hub.yaml", root().join("infra/hub.yaml"));
+        for name in FUNCTIONS {
+            put(&format!("{name}.zip"), zip(name));
+        }
+    }
+
+    /// What is said of resources that could not be made.
+    fn failures(&self) -> String {
+        let events = self.aws.ok(
+            "cloudformation",
+            "describe_stack_events",
+            &json!({"StackName": STACK}),
+        );
+        events["StackEvents"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|event| {
+                event["ResourceStatus"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .ends_with("_FAILED")
+            })
+            .map(|event| {
+                format!(
+                    "\n{}: {}",
+                    event["LogicalResourceId"], event["ResourceStatusReason"]
+                )
+            })
+            .collect()
+    }
+
+    /// An output of the stack.
+    #[track_caller]
+    pub fn output(&self, name: &str) -> &str {
+        self.outputs
+            .get(name)
+            .unwrap_or_else(|| panic!("the stack has no output `{name}`: {:?}", self.outputs))
+    }
+
+    /// Physical ids of the stack's resources by logical id.
+    pub fn resources(&self) -> BTreeMap<String, String> {
+        let listed = self.aws.ok(
+            "cloudformation",
+            "describe_stack_resources",
+            &json!({"StackName": STACK}),
+        );
+        listed["StackResources"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|resource| {
+                let text = |name: &str| resource[name].as_str().unwrap_or_default().to_owned();
+                (text("LogicalResourceId"), text("PhysicalResourceId"))
+            })
+            .collect()
+    }
+
+    /// The variables with which the command line works on this hub.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let mut variables = self.emulator.variables();
+        for (name, output) in [
+            ("QUENCH_TABLE", "Table"),
+            ("QUENCH_QUEUE_ALERT", "QueueAlert"),
+            ("QUENCH_QUEUE_RECOMMENDATION", "QueueRecommendation"),
+            ("QUENCH_QUEUE_COMPLIANCE", "QueueCompliance"),
+            ("QUENCH_QUEUE_RUNS", "QueueRuns"),
+            ("QUENCH_SES_CONFIGURATION_SET", "SesConfigurationSet"),
+        ] {
+            variables.push((name.to_owned(), self.output(output).to_owned()));
+        }
+        variables
+    }
+
+    /// A command line over this hub.
+    pub fn command<I: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = I>) -> Command {
+        let mut command = self.quench.command(arguments);
+        command.envs(self.variables());
+        command
+    }
+
+    /// Runs a command with `--json` that must do well and gives its objects.
+    #[track_caller]
+    pub fn json<I: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = I>) -> Vec<Value> {
+        let mut command = self.command(["--json"]);
+        let output = command
+            .args(arguments)
+            .output()
+            .expect("the binary can be started");
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success(),
+            "exit {:?}\n{printed}\n{}",
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        crate::objects(&printed)
+    }
+
+    /// Puts definitions in force.
+    #[track_caller]
+    pub fn apply(&self, definitions: &str) {
+        let path = self.quench.write("definitions.yaml", definitions);
+        self.json(["apply".as_ref(), path.as_os_str()]);
+    }
+
+    /// Puts events on the default bus, as the services of AWS do.
+    #[track_caller]
+    pub fn put(&self, events: &[Value]) {
+        self.put_on("default", events);
+    }
+
+    /// Puts events on a bus.
+    #[track_caller]
+    pub fn put_on(&self, bus: &str, events: &[Value]) {
+        for ten in events.chunks(10) {
+            let entries: Vec<Value> = ten
+                .iter()
+                .map(|event| {
+                    json!({
+                        "Source": event["source"],
+                        "DetailType": event["detail-type"],
+                        "Detail": event["detail"].to_string(),
+                        "Resources": event["resources"],
+                        "EventBusName": bus,
+                    })
+                })
+                .collect();
+            let put = self
+                .aws
+                .ok("events", "put_events", &json!({"Entries": entries}));
+            assert_eq!(put["FailedEntryCount"], 0, "{put}");
+        }
+    }
+
+    /// Invokes a function and gives its answer; `Err` is what it failed with.
+    pub fn invoke(&self, function: &str, payload: &Value) -> Result<Value, Value> {
+        let answer = self.aws.ok(
+            "lambda",
+            "invoke",
+            &json!({
+                "FunctionName": self.output(&format!("{}FunctionName", capital(function))),
+                "Payload": payload.to_string(),
+            }),
+        );
+        let text = answer["Payload"].as_str().unwrap_or_default();
+        let body = serde_json::from_str(text).unwrap_or_else(|_| json!(text));
+        match answer.get("FunctionError") {
+            Some(_) => Err(body),
+            None => Ok(body),
+        }
+    }
+
+    /// Sends a request to the HTTP API.
+    #[track_caller]
+    pub fn request(&self, request: Request) -> Response {
+        let host = self.host();
+        let request = match request.header("host") {
+            Some(_) => request,
+            None => request.with("host", &host),
+        };
+        request
+            .send(self.emulator.port())
+            .expect("the gateway answers")
+    }
+
+    /// The name by which requests reach the HTTP API.
+    pub fn host(&self) -> String {
+        let api = self.output("HttpApiId");
+        format!("{api}.execute-api.localhost:{}", self.emulator.port())
+    }
+
+    /// A request as an IAM principal makes it.
+    pub fn signed(&self, method: &str, path: &str, body: &str) -> Request {
+        let url = format!("http://{}{path}", self.host());
+        let mut request = Request::new(method, path, body).with("host", &self.host());
+        for (name, value) in self.aws.sign(method, &url, body) {
+            request = request.with(&name, &value);
+        }
+        request
+    }
+
+    /// The mails that SES was given, in their order.
+    pub fn mails(&self) -> Vec<Value> {
+        let answer = Request::new("GET", "/_ministack/ses/messages", "")
+            .send(self.emulator.port())
+            .expect("the emulator answers");
+        let body: Value = serde_json::from_slice(&answer.body).expect("mails come as JSON");
+        body["messages"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// How many messages a queue holds, those in hand and those that wait included.
+    pub fn messages(&self, queue: &str) -> u64 {
+        let names = [
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateNumberOfMessagesDelayed",
+        ];
+        let asked = json!({"QueueUrl": queue, "AttributeNames": names});
+        let seen = self.aws.ok("sqs", "get_queue_attributes", &asked);
+        names
+            .iter()
+            .map(|name| {
+                seen["Attributes"][name]
+                    .as_str()
+                    .and_then(|number| number.parse::<u64>().ok())
+                    .unwrap_or_default()
+            })
+            .sum()
+    }
+}
+
+/// Waits until something is there, and gives it.
+///
+/// # Panics
+/// It does not come.
+#[track_caller]
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(started.elapsed() < PATIENCE, "{what} does not come");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// The zip of a function, of this machine's architecture.
+pub fn zip(function: &str) -> PathBuf {
+    let folder = root().join("target/lambda");
+    let path = folder.join(format!("{function}.zip"));
+    let architecture = std::fs::read_to_string(folder.join("ARCHITECTURE")).unwrap_or_default();
+    assert!(
+        path.is_file() && architecture.trim() == machine(),
+        "no `{}` for this machine; build it with: infra/package",
+        path.display()
+    );
+    path
+}
+
+/// What Lambda calls this machine's architecture.
+fn machine() -> &'static str {
+    match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+fn parameters_of_tests() -> Vec<(String, String)> {
+    [
+        ("CodeBucket", BUCKET),
+        ("Architecture", machine()),
+        ("MailFrom", "Quench <quench@example.com>"),
+        ("MailIdentity", "example.com"),
+        ("CreateMailIdentity", "true"),
+        ("DeletionProtection", "false"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec()
+}
+
+fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    letters
+        .next()
+        .map(|first| first.to_ascii_uppercase().to_string() + letters.as_str())
+        .unwrap_or_default()
+}
