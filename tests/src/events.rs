@@ -12,7 +12,7 @@ pub fn guardduty(number: usize) -> Value {
     event["detail"]["arn"] = json!(format!("{detector}/{:032x}/finding/{id}", 1));
     event["detail"]["id"] = json!(id);
     event["detail"]["severity"] = json!(8);
-    event["detail"]["title"] = json!(format!("Brute force number {number}"));
+    event["detail"]["title"] = json!(format!("Brute force number {number}."));
     event
 }
 
@@ -21,7 +21,7 @@ pub fn inspector(number: usize, status: &str, minute: usize) -> Value {
     let mut event = sample("inspector-openssl");
     let id = format!("arn:aws:inspector2:eu-west-1:111122223333:finding/{number:032x}");
     event["detail"]["findingArn"] = json!(id);
-    event["detail"]["title"] = json!(format!("Vulnerability number {number}"));
+    event["detail"]["title"] = json!(format!("Vulnerability number {number}."));
     event["detail"]["status"] = json!(status);
     let time = format!("Mon Nov 02 10:{minute:02}:00.000 UTC 2026");
     event["detail"]["updatedAt"] = json!(time);
@@ -38,7 +38,7 @@ pub fn security_hub(number: usize) -> Value {
     event["resources"] = json!([format!("{product}/{id}")]);
     let finding = &mut event["detail"]["findings"][0];
     finding["Id"] = json!(id);
-    finding["Title"] = json!(format!("Public bucket number {number}"));
+    finding["Title"] = json!(format!("Public bucket number {number}."));
     finding["Resources"][0]["Id"] = json!(format!("arn:aws:s3:::bucket-{number}"));
     event
 }
@@ -46,11 +46,14 @@ pub fn security_hub(number: usize) -> Value {
 /// A change of a Config rule's verdict: a compliance change.
 pub fn config(number: usize) -> Value {
     let mut event = sample("config-bucket-public-read");
-    let bucket = json!(format!("bucket-{number}"));
     let detail = &mut event["detail"];
-    detail["newEvaluationResult"]["evaluationResultIdentifier"]["evaluationResultQualifier"]["resourceId"] =
-        bucket.clone();
-    detail["resourceId"] = bucket;
+    let rule = json!(format!("bucket-rule-number-{number}."));
+    let result = &mut detail["newEvaluationResult"]["evaluationResultIdentifier"];
+    result["evaluationResultQualifier"]["configRuleName"] = rule.clone();
+    detail["configRuleName"] = rule;
+    detail["configRuleARN"] = json!(format!(
+        "arn:aws:config:eu-west-1:111122223333:config-rule/config-rule-{number:06}"
+    ));
     event
 }
 
@@ -60,4 +63,23 @@ pub fn sample(name: &str) -> Value {
     let text = std::fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).expect("a sample is JSON")
+}
+
+/// An alert of Defender for Cloud, as a workflow automation of Azure sends it.
+pub fn defender(number: usize) -> Value {
+    let mut alert = sample("defender-sql-brute-force");
+    alert["SystemAlertId"] = json!(format!("2517000000000000001_{number:032x}"));
+    alert["AlertDisplayName"] = json!(format!("Attack on SQL number {number}."));
+    alert
+}
+
+/// Somebody chose this Security Hub finding and pressed a button.
+pub fn custom_action(number: usize, button: &str) -> Value {
+    let mut event = security_hub(number);
+    let action = format!("arn:aws:securityhub:eu-west-1:111122223333:action/custom/{button}");
+    event["detail-type"] = json!("Security Hub Findings - Custom Action");
+    event["resources"] = json!([action]);
+    event["detail"]["actionName"] = json!(button);
+    event["detail"]["actionDescription"] = json!("Tells the team");
+    event
 }

@@ -336,13 +336,69 @@ impl Hub {
         request
     }
 
-    /// The mails that SES was given, in their order.
-    pub fn mails(&self) -> Vec<Value> {
+    /// The mails that SES was given with a subject that begins so.
+    pub fn mails(&self, subject: &str) -> Vec<Value> {
         let answer = Request::new("GET", "/_ministack/ses/messages", "")
             .send(self.emulator.port())
             .expect("the emulator answers");
         let body: Value = serde_json::from_slice(&answer.body).expect("mails come as JSON");
-        body["messages"].as_array().cloned().unwrap_or_default()
+        let accounts = body["messages"].as_object().into_iter().flatten();
+        accounts
+            .flat_map(|(_, mails)| mails.as_array().cloned().unwrap_or_default())
+            .filter(|mail| {
+                mail["Subject"]
+                    .as_str()
+                    .is_some_and(|written| written.starts_with(subject))
+            })
+            .collect()
+    }
+
+    /// Waits until SES was given so many mails with a subject that begins so.
+    #[track_caller]
+    pub fn wait_for_mails(&self, subject: &str, number: usize) -> Vec<Value> {
+        wait_for(&format!("mail {number} on `{subject}`"), || {
+            let mails = self.mails(subject);
+            (mails.len() >= number).then_some(mails)
+        })
+    }
+
+    /// The runs for findings whose title begins so.
+    #[track_caller]
+    pub fn runs(&self, title: &str) -> Vec<Value> {
+        let mut runs = self.json(["runs", "list", "--limit", "10000"]);
+        runs.retain(|run| {
+            run["finding"]["title"]
+                .as_str()
+                .is_some_and(|written| written.starts_with(title))
+        });
+        runs
+    }
+
+    /// A run with its journal.
+    #[track_caller]
+    pub fn run(&self, id: &str) -> Value {
+        self.json(["runs", "show", id]).swap_remove(0)
+    }
+
+    /// The processes that run a function.
+    pub fn processes(&self, function: &str) -> Vec<u32> {
+        let name = self.output(&format!("{}FunctionName", capital(function)));
+        let wanted = [
+            format!("AWS_LAMBDA_FUNCTION_NAME={name}"),
+            format!("AWS_ENDPOINT_URL={}", self.emulator.endpoint()),
+        ];
+        let all = std::fs::read_dir("/proc").expect("processes can be listed");
+        all.flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .filter(|process: &u32| {
+                let environment =
+                    std::fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
+                let environment = String::from_utf8_lossy(&environment);
+                wanted
+                    .iter()
+                    .all(|variable| environment.split('\0').any(|one| one == variable))
+            })
+            .collect()
     }
 
     /// How many messages a queue holds, those in hand and those that wait included.
@@ -380,6 +436,14 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         assert!(started.elapsed() < PATIENCE, "{what} does not come");
         std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+/// Kills a process, which learns nothing of it.
+pub fn kill(process: u32) {
+    let _ = Command::new("kill")
+        .args(["-KILL", &process.to_string()])
+        .stderr(std::process::Stdio::null())
+        .status();
 }
 
 /// The zip of a function, of this machine's architecture.

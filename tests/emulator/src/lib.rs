@@ -30,6 +30,7 @@ main()
 #[derive(Debug)]
 pub struct Emulator {
     process: Child,
+    watch: Child,
     port: u16,
     folder: TempDir,
 }
@@ -122,6 +123,8 @@ impl Emulator {
 
 impl Drop for Emulator {
     fn drop(&mut self) {
+        let _ = self.watch.kill();
+        let _ = self.watch.wait();
         // It starts functions as processes of its own, which end with their group.
         let group = format!("-{}", self.process.id());
         let _ = Command::new("kill").args(["-TERM", "--", &group]).status();
@@ -176,11 +179,28 @@ fn launch(program: &Path, settings: &Settings) -> Emulator {
         command.env("AUTH", "true");
     }
     command.envs(settings.variables.iter().map(|(name, value)| (name, value)));
+    let process = command.spawn().expect("the emulator can be started");
     Emulator {
-        process: command.spawn().expect("the emulator can be started"),
+        watch: watch(process.id(), folder.path()),
+        process,
         port,
         folder,
     }
+}
+
+/// Starts a process that ends the emulator as soon as this one is gone, however it went: statics are never dropped.
+fn watch(emulator: u32, folder: &Path) -> Child {
+    use std::os::unix::process::CommandExt;
+    let script = "read -r _; kill -TERM -- \"-$0\"; sleep 3; kill -KILL -- \"-$0\"; rm -rf -- \"$1\"";
+    Command::new("sh")
+        .args(["-c", script, &emulator.to_string()])
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .expect("a shell can be started")
 }
 
 /// Below the workspace's target folder, where `tests/tools/install` puts it.

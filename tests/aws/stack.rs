@@ -1,0 +1,141 @@
+//! The stack as a whole: made, deployed once more, taken away.
+
+use std::collections::BTreeSet;
+
+use quench_tests::events::guardduty;
+use quench_tests::hub::{FUNCTIONS, Hub, STACK, Settings, wait_for};
+use serde_json::{Value, json};
+
+use crate::mailing;
+
+#[test]
+fn a_second_deployment_changes_nothing_and_a_deletion_keeps_what_is_to_be_kept() {
+    let mut hub = mailing(&Settings::default());
+    hub.put(&[guardduty(1)]);
+    hub.wait_for_mails("Brute force number 1.", 1);
+    let made = hub.resources();
+    let changes = hub.deploy_again(&[]);
+    assert_eq!(changes, Vec::<Value>::new());
+    assert_eq!(hub.resources(), made);
+    // A parameter is a change, and one that touches nothing but functions keeps what is stored.
+    let changes = hub.deploy_again(&[("MailRate".to_owned(), "20".to_owned())]);
+    let changed: BTreeSet<&str> = changes
+        .iter()
+        .map(|change| {
+            change["ResourceChange"]["LogicalResourceId"]
+                .as_str()
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(changed, BTreeSet::from(["RunnerFunction"]));
+    assert_eq!(hub.resources(), made);
+    assert_eq!(hub.runs("Brute force number 1.").len(), 1);
+
+    let before = everything(&hub);
+    for name in FUNCTIONS {
+        assert!(
+            before
+                .iter()
+                .any(|one| one.contains(&format!("{}Function", capital(name)))),
+            "{name}: {before:?}"
+        );
+    }
+    hub.aws.ok(
+        "cloudformation",
+        "delete_stack",
+        &json!({"StackName": STACK}),
+    );
+    wait_for("the end of the stack", || {
+        let described = json!({"StackName": STACK});
+        hub.aws
+            .call("cloudformation", "describe_stacks", &described)
+            .err()
+    });
+    let left = everything(&hub);
+    let kept = BTreeSet::from([
+        format!("table {}", made["Table"]),
+        format!("key {}", made["Key"]),
+    ]);
+    assert_eq!(left, kept);
+}
+
+/// What the stack may have made, by kind and name.
+fn everything(hub: &Hub) -> BTreeSet<String> {
+    let lists = [
+        (
+            "function",
+            "lambda",
+            "list_functions",
+            "Functions",
+            "FunctionName",
+        ),
+        (
+            "mapping",
+            "lambda",
+            "list_event_source_mappings",
+            "EventSourceMappings",
+            "UUID",
+        ),
+        ("queue", "sqs", "list_queues", "QueueUrls", ""),
+        ("table", "dynamodb", "list_tables", "TableNames", ""),
+        ("rule", "events", "list_rules", "Rules", "Name"),
+        ("bus", "events", "list_event_buses", "EventBuses", "Name"),
+        ("role", "iam", "list_roles", "Roles", "RoleName"),
+        (
+            "log",
+            "logs",
+            "describe_log_groups",
+            "logGroups",
+            "logGroupName",
+        ),
+        (
+            "alarm",
+            "cloudwatch",
+            "describe_alarms",
+            "MetricAlarms",
+            "AlarmName",
+        ),
+        (
+            "dashboard",
+            "cloudwatch",
+            "list_dashboards",
+            "DashboardEntries",
+            "DashboardName",
+        ),
+        ("api", "apigatewayv2", "get_apis", "Items", "ApiId"),
+        ("key", "kms", "list_keys", "Keys", "KeyId"),
+        ("alias", "kms", "list_aliases", "Aliases", "AliasName"),
+        (
+            "identity",
+            "sesv2",
+            "list_email_identities",
+            "EmailIdentities",
+            "IdentityName",
+        ),
+        (
+            "configuration",
+            "sesv2",
+            "list_configuration_sets",
+            "ConfigurationSets",
+            "",
+        ),
+        ("topic", "sns", "list_topics", "Topics", "TopicArn"),
+    ];
+    let mut all = BTreeSet::new();
+    for (kind, service, operation, list, name) in lists {
+        let seen = hub.aws.ok(service, operation, &json!({}));
+        for one in seen[list].as_array().into_iter().flatten() {
+            let name = if name.is_empty() { one } else { &one[name] };
+            let name = name.as_str().unwrap_or_default();
+            let of_aws = name == "default" || name.starts_with("alias/aws/");
+            if !of_aws {
+                all.insert(format!("{kind} {name}"));
+            }
+        }
+    }
+    all
+}
+
+fn capital(word: &str) -> String {
+    word[..1].to_uppercase() + &word[1..]
+}
