@@ -9,7 +9,7 @@ use std::time::Duration;
 use quench_tests::events::guardduty;
 use quench_tests::http::{Response, Server};
 use quench_tests::hub::{Hub, PATIENCE, Settings, kill};
-use quench_tests::proxy::{Proxy, throttled};
+use quench_tests::proxy::throttled;
 use serde_json::{Value, json};
 
 use crate::mailing;
@@ -17,7 +17,7 @@ use crate::queues::at_rest;
 use crate::sources::succeeded;
 
 /// What every hub here has: times as short as they may be.
-fn settings(variables: Vec<(String, String)>) -> Settings {
+fn settings() -> Settings {
     let parameters = [
         ("IntakeTimeout", "10"),
         ("IntakeVisibility", "10"),
@@ -26,25 +26,13 @@ fn settings(variables: Vec<(String, String)>) -> Settings {
         ("AllowHosts", "127.0.0.1"),
         ("MailRate", "1000"),
     ];
-    let lease = ("QUENCH_LEASE_SECONDS".to_owned(), "10".to_owned());
     Settings {
         parameters: parameters
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .to_vec(),
-        variables: [variables, vec![lease]].concat(),
+        variables: vec![("QUENCH_LEASE_SECONDS".to_owned(), "10".to_owned())],
         ..Settings::default()
     }
-}
-
-/// A hub whose functions reach these services through a proxy.
-fn behind(proxy: &Proxy, services: &[&str]) -> Hub {
-    let variables = services
-        .iter()
-        .map(|service| (format!("AWS_ENDPOINT_URL_{service}"), proxy.url()))
-        .collect();
-    let hub = mailing(&settings(variables));
-    proxy.lead_to(hub.emulator.port());
-    hub
 }
 
 #[test]
@@ -63,7 +51,7 @@ fn a_run_whose_process_is_killed_goes_on_where_it_was() {
         }
         Some(Response::json(200, &json!({"done": true})))
     });
-    let hub = Hub::deploy(&settings(Vec::new()));
+    let hub = Hub::deploy(&settings());
     hub.apply(&THREE_STEPS.replace("TARGET", &target.url()));
     hub.put(&[guardduty(1)]);
     let first = comes.recv_timeout(PATIENCE).unwrap();
@@ -122,12 +110,11 @@ run: [{ playbook: three-steps }]
 #[test]
 fn functions_that_are_killed_at_any_of_their_calls_lose_nothing() {
     const EVENTS: usize = 60;
-    let proxy = Proxy::start();
-    let hub = Arc::new(behind(&proxy, &["DYNAMODB", "SQS", "SESV2"]));
+    let hub = Arc::new(mailing(&settings()));
     // Every so many calls, all functions that run are killed, before the call or after it.
     let (calls, kills) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
     let (of_proxy, counted) = (Arc::downgrade(&hub), Arc::clone(&kills));
-    proxy.refuse(move |_| {
+    hub.proxy.refuse(move |_| {
         let call = calls.fetch_add(1, Ordering::SeqCst);
         if call % 61 == 60 && counted.load(Ordering::SeqCst) < 8 {
             counted.fetch_add(1, Ordering::SeqCst);
@@ -173,10 +160,9 @@ fn functions_that_are_killed_at_any_of_their_calls_lose_nothing() {
 #[test]
 fn whatever_is_throttled_is_done_once_all_the_same() {
     const EVENTS: usize = 60;
-    let proxy = Proxy::start();
-    let hub = behind(&proxy, &["DYNAMODB", "SQS", "SESV2"]);
+    let hub = mailing(&settings());
     let calls = AtomicUsize::new(0);
-    proxy.refuse(move |call| {
+    hub.proxy.refuse(move |call| {
         let every = if call.operation.starts_with("POST /v2/email") {
             2
         } else {
@@ -197,14 +183,14 @@ fn whatever_is_throttled_is_done_once_all_the_same() {
         hub.wait_for_mails(&format!("Brute force number {number}."), 1);
     }
     at_rest(&hub);
-    let refused = proxy.refused();
+    let refused = hub.proxy.refused();
     for service in ["DynamoDB_20120810", "AmazonSQS", "POST /v2/email"] {
         let refused = refused
             .keys()
             .any(|operation| operation.starts_with(service));
         assert!(refused, "nothing of `{service}` was throttled");
     }
-    proxy.recover();
+    hub.proxy.recover();
 
     let runs = hub.runs("Brute force number");
     assert_eq!(runs.len(), EVENTS);

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::aws::Aws;
 use crate::http::{Request, Response};
+use crate::proxy::Proxy;
 use crate::{Quench, root};
 
 /// Name of the stack.
@@ -37,6 +38,8 @@ pub struct Hub {
     pub emulator: Emulator,
     /// Calls AWS as an administrator.
     pub aws: Aws,
+    /// What every call passes on its way to AWS.
+    pub proxy: Proxy,
     outputs: BTreeMap<String, String>,
     deployments: usize,
     quench: Quench,
@@ -59,15 +62,20 @@ impl Hub {
     /// # Panics
     /// The zips are missing, or the stack cannot be made; the message says what to do.
     pub fn deploy(settings: &Settings) -> Hub {
+        let proxy = Proxy::start();
+        let mut variables = settings.variables.clone();
+        variables.push(("AWS_ENDPOINT_URL".to_owned(), proxy.url()));
         let emulator = Emulator::start_with(&quench_emulator::Settings {
             authorize: settings.authorize,
             speak_for_services: true,
-            variables: settings.variables.clone(),
+            variables,
         });
-        let aws = Aws::start(&emulator.variables());
+        proxy.lead_to(emulator.port());
+        let aws = Aws::start(&variables_of(&emulator, &proxy));
         let mut hub = Hub {
             emulator,
             aws,
+            proxy,
             outputs: BTreeMap::new(),
             deployments: 0,
             quench: Quench::new(),
@@ -214,7 +222,7 @@ impl Hub {
 
     /// The variables with which the command line works on this hub.
     pub fn variables(&self) -> Vec<(String, String)> {
-        let mut variables = self.emulator.variables();
+        let mut variables = variables_of(&self.emulator, &self.proxy);
         for (name, output) in [
             ("QUENCH_TABLE", "Table"),
             ("QUENCH_QUEUE_ALERT", "QueueAlert"),
@@ -385,7 +393,7 @@ impl Hub {
         let name = self.output(&format!("{}FunctionName", capital(function)));
         let wanted = [
             format!("AWS_LAMBDA_FUNCTION_NAME={name}"),
-            format!("AWS_ENDPOINT_URL={}", self.emulator.endpoint()),
+            format!("AWS_ENDPOINT_URL={}", self.proxy.url()),
         ];
         let all = std::fs::read_dir("/proc").expect("processes can be listed");
         all.flatten()
@@ -465,6 +473,14 @@ fn machine() -> &'static str {
         "aarch64" => "arm64",
         other => other,
     }
+}
+
+/// The variables by which programs find the emulator on the way through the proxy.
+fn variables_of(emulator: &Emulator, proxy: &Proxy) -> Vec<(String, String)> {
+    let mut variables = emulator.variables();
+    variables.retain(|(name, _)| name != "AWS_ENDPOINT_URL");
+    variables.push(("AWS_ENDPOINT_URL".to_owned(), proxy.url()));
+    variables
 }
 
 fn parameters_of_tests() -> Vec<(String, String)> {

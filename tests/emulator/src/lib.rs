@@ -191,7 +191,8 @@ fn launch(program: &Path, settings: &Settings) -> Emulator {
 /// Starts a process that ends the emulator as soon as this one is gone, however it went: statics are never dropped.
 fn watch(emulator: u32, folder: &Path) -> Child {
     use std::os::unix::process::CommandExt;
-    let script = "read -r _; kill -TERM -- \"-$0\"; sleep 3; kill -KILL -- \"-$0\"; rm -rf -- \"$1\"";
+    let script =
+        "read -r _; kill -TERM -- \"-$0\"; sleep 3; kill -KILL -- \"-$0\"; rm -rf -- \"$1\"";
     Command::new("sh")
         .args(["-c", script, &emulator.to_string()])
         .arg(folder)
