@@ -4,6 +4,7 @@ use crate::{ActionError, Attempt, Context, Mailer, Outside, Performed};
 use quench_automations::templates::RenderError;
 use quench_automations::{OnUnknown, StepKind};
 use serde::Serialize;
+use tokio::time::{Instant, timeout_at};
 
 /// What a step will do, rendered and checked; its JSON and `Debug` hold no secrets.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -66,11 +67,33 @@ pub fn prepare(kind: &StepKind, context: &Context) -> Result<Option<Action>, Act
     }))
 }
 
-/// Does it, once.
+/// Does it, once; again only where it was refused, and a secret that was shown has been changed meanwhile.
 ///
 /// # Errors
 /// By what is known of the effect; see [`ActionError`].
 pub async fn perform(
+    action: &Action,
+    outside: &Outside,
+    attempt: &Attempt,
+) -> Result<Performed, ActionError> {
+    let deadline = Instant::now() + attempt.timeout;
+    let done = try_once(action, outside, attempt).await;
+    if !matches!(done, Err(ActionError::Permanent { .. })) {
+        return done;
+    }
+    let changed = timeout_at(deadline, outside.has_changed_secret(action)).await;
+    let left = deadline.saturating_duration_since(Instant::now());
+    if !changed.unwrap_or(false) || left.is_zero() {
+        return done;
+    }
+    let again = Attempt {
+        timeout: left,
+        ..attempt.clone()
+    };
+    try_once(action, outside, &again).await
+}
+
+async fn try_once(
     action: &Action,
     outside: &Outside,
     attempt: &Attempt,

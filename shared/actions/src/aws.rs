@@ -10,6 +10,7 @@ mod sign;
 mod wire;
 mod xml;
 
+pub use credentials::Role;
 pub use error::{AwsError, CancellationReason, InvalidAws, ServiceError};
 pub use request::{Repeat, Request};
 pub use service::Service;
@@ -29,7 +30,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use wire::{Bounds, Wire};
 
 /// Seconds by which clocks must differ for signatures to be refused because of it, with room for a slow exchange: AWS
@@ -89,7 +90,8 @@ impl fmt::Debug for Aws {
 impl Aws {
     /// Reads region, endpoints and credentials from variables: `AWS_REGION` or `AWS_DEFAULT_REGION`,
     /// `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and
-    /// `AWS_SESSION_TOKEN`.
+    /// `AWS_SESSION_TOKEN`. Where these name no credentials, the place that a container platform names is asked, and
+    /// else the AWS CLI. Nothing is asked before the first call.
     ///
     /// # Errors
     /// A missing region, and values that cannot be used.
@@ -141,6 +143,15 @@ impl Aws {
     pub fn with_limits(&self, limits: Limits) -> Self {
         Self {
             limits,
+            ..self.clone()
+        }
+    }
+
+    /// The same acting as a role, whose keys are got when they are first needed.
+    #[must_use]
+    pub fn assume_role(&self, role: Role) -> Self {
+        Self {
+            credentials: Arc::new(Source::role(role, self.clone())),
             ..self.clone()
         }
     }
@@ -227,6 +238,21 @@ impl Aws {
         operation: &str,
         parameters: &[(&str, &str)],
     ) -> Result<Element, AwsError> {
+        self.query_once(service, operation, parameters, Repeat::Safe)
+            .await
+    }
+
+    /// Like [`Self::query`], saying whether it may be repeated.
+    ///
+    /// # Errors
+    /// See [`AwsError`].
+    pub async fn query_once(
+        &self,
+        service: Service,
+        operation: &str,
+        parameters: &[(&str, &str)],
+        repeat: Repeat,
+    ) -> Result<Element, AwsError> {
         let Some(version) = service.query_version() else {
             return Err(AwsError::Request {
                 service,
@@ -235,7 +261,7 @@ impl Aws {
         };
         let mut pairs = vec![("Action", operation), ("Version", version)];
         pairs.extend_from_slice(parameters);
-        let mut request = Request::new(Method::POST, &[]);
+        let mut request = Request::new(Method::POST, &[]).with_repeat(repeat);
         request.body = Bytes::from(request::form(&pairs));
         let kind = HeaderValue::from_static("application/x-www-form-urlencoded; charset=utf-8");
         request.headers.insert(CONTENT_TYPE, kind);
@@ -271,6 +297,8 @@ impl Aws {
             let pause = if !adjusted && self.adjust(&error, date) {
                 adjusted = true;
                 Duration::ZERO
+            } else if is_expired(&error) && !self.credentials.forget() {
+                return Err(error);
             } else if let Some(pause) = retry::pause(&error, request.repeat, tried, self.limits) {
                 pause
             } else {
@@ -316,12 +344,20 @@ impl Aws {
         request: &Request,
         deadline: Instant,
     ) -> Result<Answer, AwsError> {
-        let (mut url, region) = self.shared.endpoints.of(service, &self.region)?;
+        let label = request.label.as_deref();
+        let (mut url, region) = self.shared.endpoints.below(service, &self.region, label)?;
         let (path, query) = request.place(service)?;
         let below = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{below}{path}"));
         url.set_query(query.as_deref());
-        let credentials = self.credentials.keys().await?;
+        let keys = self.credentials.keys(&self.shared.wire);
+        let credentials = timeout_at(deadline, keys).await.map_err(|_| {
+            let reason = "the place that hands them out does not answer in time".to_owned();
+            AwsError::Credentials {
+                reason,
+                transient: true,
+            }
+        })??;
         let mut headers = request.headers.clone();
         sign::sign(
             service,
@@ -365,6 +401,10 @@ impl Aws {
         let now = SystemTime::now();
         if skew < 0 { now - by } else { now + by }
     }
+}
+
+fn is_expired(error: &AwsError) -> bool {
+    error.service_error().is_some_and(ServiceError::is_expired)
 }
 
 fn read_json(service: Service, answer: &Answer) -> Result<Value, AwsError> {

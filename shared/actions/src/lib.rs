@@ -28,6 +28,7 @@ pub use context::Context;
 pub use http_client::{HttpClient, HttpRules};
 pub use mailer::Mailer;
 pub use outside::Outside;
+pub use rustls::pki_types::CertificateDer;
 pub use secrets::Secrets;
 pub use trust::{InvalidCertificate, Trust, certificates};
 

@@ -1,14 +1,17 @@
-//! Ways for mail to leave: a mail server, or a folder of `.eml` files.
+//! Ways for mail to leave: a mail server, Amazon SES, or a folder of `.eml` files.
 
 mod message;
 mod outbox;
+mod pace;
+mod ses;
 mod smtp;
 
 pub use outbox::Outbox;
+pub use ses::{Ses, SesSettings};
 pub use smtp::{Smtp, SmtpSecurity, SmtpSettings};
 
 use crate::notify::email::Email;
-use crate::{ActionError, Attempt, InvalidCertificate, Performed, Secrets, neutral};
+use crate::{ActionError, Attempt, Aws, InvalidCertificate, Performed, Secrets, neutral};
 use lettre::message::Mailbox;
 use rustls::pki_types::CertificateDer;
 use std::path::PathBuf;
@@ -19,6 +22,8 @@ use std::sync::Arc;
 pub enum Mailer {
     /// Hands it to a mail server.
     Smtp(Arc<Smtp>),
+    /// Hands it to Amazon SES.
+    Ses(Arc<Ses>),
     /// Writes it into a folder.
     Outbox(Arc<Outbox>),
 }
@@ -31,7 +36,7 @@ pub struct Sender {
 }
 
 /// Why a mailer cannot be set up.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum InvalidMailer {
     /// The sender is no address.
     #[error("sender `{0}` is no address; write for example `Quench <quench@example.com>`")]
@@ -47,6 +52,12 @@ pub enum InvalidMailer {
     /// A password without a user, or the other way round.
     #[error("user and password of the mail server go together; one of them is missing")]
     HalfCredentials,
+    /// The name of the configuration set is not one.
+    #[error("`{0}` is no configuration set of SES; a name has letters, digits, `-` and `_`")]
+    ConfigurationSet(String),
+    /// So many mails a second cannot be.
+    #[error("`{0}` mails a second is no rate; write for example `14`")]
+    Rate(f64),
     /// An authority to trust is of no use.
     #[error(transparent)]
     Authority(#[from] InvalidCertificate),
@@ -116,10 +127,26 @@ impl Mailer {
         Smtp::new(settings, sender, authorities).map(|smtp| Self::Smtp(Arc::new(smtp)))
     }
 
+    /// Sets up Amazon SES.
+    ///
+    /// # Errors
+    /// Settings that cannot be used.
+    pub fn ses(aws: Aws, settings: SesSettings, sender: Sender) -> Result<Self, InvalidMailer> {
+        Ses::new(aws, settings, sender).map(|ses| Self::Ses(Arc::new(ses)))
+    }
+
     /// Sets up a folder, which is made when the first mail is written.
     #[must_use]
     pub fn outbox(folder: PathBuf, sender: Sender) -> Self {
         Self::Outbox(Arc::new(Outbox::new(folder, sender)))
+    }
+
+    /// The reference of the secret that it shows its server.
+    pub(crate) fn reference(&self) -> Option<&str> {
+        match self {
+            Self::Smtp(smtp) => smtp.reference(),
+            Self::Ses(_) | Self::Outbox(_) => None,
+        }
     }
 
     pub(crate) async fn send(
@@ -130,6 +157,7 @@ impl Mailer {
     ) -> Result<Performed, ActionError> {
         match self {
             Self::Smtp(smtp) => smtp.send(email, secrets, attempt).await,
+            Self::Ses(ses) => ses.send(email, attempt).await,
             Self::Outbox(outbox) => outbox.send(email, attempt).await,
         }
     }

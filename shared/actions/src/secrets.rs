@@ -1,9 +1,17 @@
-//! Secrets by reference: `secret://env/NAME` and `secret://file/ABSOLUTE_PATH`.
+//! Secrets by reference: `secret://env/NAME`, `secret://file/ABSOLUTE_PATH`, `secret://secretsmanager/NAME#JSON_KEY`
+//! and `secret://ssm/NAME`.
 
-use crate::ActionError;
-use secrecy::SecretString;
+mod reference;
+mod vault;
+
+pub use reference::{Reference, Stored, is_reference};
+pub use vault::{Keeping, Vault};
+
+use crate::{ActionError, Aws};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 const FILE_LIMIT: u64 = 64 * 1024;
@@ -13,6 +21,8 @@ const FILE_LIMIT: u64 = 64 * 1024;
 pub enum Secrets {
     /// Environment variables of this process, and files.
     Process,
+    /// The same, and what is kept in Secrets Manager and in the parameters of Systems Manager.
+    Aws(Arc<Vault>),
     /// Values held in memory, by their full reference.
     Held(Arc<BTreeMap<String, SecretString>>),
 }
@@ -22,17 +32,30 @@ pub enum Secrets {
 pub enum SecretError {
     /// It has not the form of one; the text itself is not repeated, as it may be the secret.
     #[error(
-        "text given where a secret reference is needed; write `secret://env/NAME` or `secret://file/ABSOLUTE_PATH`"
+        "text given where a secret reference is needed; write `secret://env/NAME`, `secret://file/ABSOLUTE_PATH`, `secret://secretsmanager/NAME` or `secret://ssm/NAME`"
     )]
     NotAReference,
     /// It names a place that is not known.
     #[error(
-        "secret `{0}` is of no known kind; write `secret://env/NAME` or `secret://file/ABSOLUTE_PATH`"
+        "secret `{0}` is of no known kind; write `secret://env/NAME`, `secret://file/ABSOLUTE_PATH`, `secret://secretsmanager/NAME` or `secret://ssm/NAME`"
     )]
     UnknownPlace(String),
     /// There is nothing.
     #[error("secret `{0}` is not set")]
     Missing(String),
+    /// It lies in AWS, and this process does not know how to call it.
+    #[error(
+        "secret `{0}` lies in AWS, which this process is not set up to call; set `AWS_REGION` and credentials"
+    )]
+    NoAws(String),
+    /// This process may not read it.
+    #[error("secret `{reference}` may not be read: {reason}")]
+    Denied {
+        /// The reference.
+        reference: String,
+        /// Why.
+        reason: String,
+    },
     /// It cannot be read.
     #[error("secret `{reference}` cannot be read: {reason}")]
     Unreadable {
@@ -41,54 +64,31 @@ pub enum SecretError {
         /// Why.
         reason: String,
     },
+    /// It cannot be read now, but perhaps later.
+    #[error("secret `{reference}` cannot be read now: {reason}")]
+    Unavailable {
+        /// The reference.
+        reference: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl SecretError {
+    /// Says whether it may be read later without anybody's doing.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
 }
 
 impl From<SecretError> for ActionError {
     fn from(error: SecretError) -> Self {
-        Self::permanent(error.to_string())
-    }
-}
-
-/// A place that a well-formed secret reference names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reference {
-    /// An environment variable.
-    Variable(String),
-    /// A file, by its absolute path.
-    File(PathBuf),
-}
-
-/// Says whether a text is meant as a secret reference.
-#[must_use]
-pub fn is_reference(text: &str) -> bool {
-    text.starts_with("secret://")
-}
-
-impl Reference {
-    /// Reads a reference.
-    ///
-    /// # Errors
-    /// Anything but the two known forms.
-    pub fn parse(text: &str) -> Result<Self, SecretError> {
-        let place = text
-            .strip_prefix("secret://")
-            .ok_or(SecretError::NotAReference)?;
-        let unknown = || SecretError::UnknownPlace(text.to_owned());
-        if let Some(name) = place.strip_prefix("env/") {
-            let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
-            return if !name.is_empty() && name.chars().all(plain) {
-                Ok(Self::Variable(name.to_owned()))
-            } else {
-                Err(unknown())
-            };
+        if error.is_transient() {
+            Self::transient(error.to_string())
+        } else {
+            Self::permanent(error.to_string())
         }
-        // Both `secret://file/run/secrets/x` and `secret://file//run/secrets/x` mean `/run/secrets/x`.
-        let path = place.strip_prefix("file/").ok_or_else(unknown)?;
-        let path = path.trim_start_matches('/');
-        if path.is_empty() || path.contains('\0') {
-            return Err(unknown());
-        }
-        Ok(Self::File(Path::new("/").join(path)))
     }
 }
 
@@ -104,6 +104,12 @@ impl Secrets {
         ))
     }
 
+    /// Reads secrets from AWS too.
+    #[must_use]
+    pub fn aws(aws: &Aws) -> Self {
+        Self::Aws(Arc::new(Vault::new(aws, Keeping::default())))
+    }
+
     /// Yields the secret that a reference leads to, without the line break that ends a file.
     ///
     /// # Errors
@@ -111,18 +117,55 @@ impl Secrets {
     pub async fn resolve(&self, reference: &str) -> Result<SecretString, SecretError> {
         let place = Reference::parse(reference)?;
         let missing = || SecretError::Missing(reference.to_owned());
-        let value = match self {
-            Self::Held(values) => return values.get(reference).cloned().ok_or_else(missing),
-            Self::Process => match place {
-                Reference::Variable(name) => std::env::var(name).map_err(|_| missing())?,
-                Reference::File(path) => read(reference, &path).await?,
-            },
+        let value = match (self, place) {
+            (Self::Held(values), _) => return values.get(reference).cloned().ok_or_else(missing),
+            (_, Reference::Variable(name)) => std::env::var(name).map_err(|_| missing())?,
+            (_, Reference::File(path)) => read(reference, &path).await?,
+            (Self::Aws(vault), Reference::Stored { place, key }) => {
+                let whole = vault.read(reference, &place).await?;
+                match key {
+                    Some(key) => field(reference, whole.expose_secret(), &key)?,
+                    None => whole.expose_secret().to_owned(),
+                }
+            }
+            (Self::Process, Reference::Stored { .. }) => {
+                return Err(SecretError::NoAws(reference.to_owned()));
+            }
         };
         let value = value.trim_end_matches(['\r', '\n']);
         if value.is_empty() {
             return Err(missing());
         }
         Ok(SecretString::from(value))
+    }
+
+    /// Reads a secret anew if AWS keeps it, and says whether it is another than it was: for when a target refuses it.
+    ///
+    /// False where it cannot be read, and where that was just done.
+    pub async fn has_changed(&self, reference: &str) -> bool {
+        match (self, Reference::parse(reference)) {
+            (Self::Aws(vault), Ok(Reference::Stored { place, .. })) => {
+                vault.has_changed(&place).await
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A field of a secret that is a JSON object.
+fn field(reference: &str, whole: &str, key: &str) -> Result<String, SecretError> {
+    let unreadable = |reason: String| SecretError::Unreadable {
+        reference: reference.to_owned(),
+        reason,
+    };
+    let fields: serde_json::Map<String, Value> = serde_json::from_str(whole).map_err(|_| {
+        unreadable("it is no JSON object, so leave out `#` and what follows".into())
+    })?;
+    match fields.get(key) {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(plain @ (Value::Number(_) | Value::Bool(_))) => Ok(plain.to_string()),
+        Some(_) => Err(unreadable(format!("its field `{key}` is no text"))),
+        None => Err(unreadable(format!("it has no field `{key}`"))),
     }
 }
 
@@ -154,7 +197,6 @@ async fn read(reference: &str, path: &Path) -> Result<String, SecretError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use secrecy::ExposeSecret;
 
     #[tokio::test]
     async fn a_file_yields_its_text_without_the_last_line_break() {
@@ -213,27 +255,31 @@ mod tests {
         assert!(!error.to_string().contains("hunter2"));
     }
 
-    #[test]
-    fn only_the_two_places_are_known() {
-        for text in [
-            "secret://vault/x",
-            "secret://env/",
-            "secret://env/A B",
-            "secret://env/A/B",
-            "secret://file/",
-            "secret://file///",
-            "secret://",
-            "secret://ENV/A",
-        ] {
-            assert!(
-                matches!(Reference::parse(text), Err(SecretError::UnknownPlace(_))),
-                "{text}"
-            );
+    #[tokio::test]
+    async fn what_aws_keeps_needs_aws() {
+        for reference in ["secret://ssm/token", "secret://secretsmanager/slack#token"] {
+            let error = Secrets::Process.resolve(reference).await.unwrap_err();
+            assert_eq!(error, SecretError::NoAws(reference.to_owned()));
+            assert!(error.to_string().contains("AWS_REGION"));
         }
-        assert_eq!(
-            Reference::parse("secret://file/run/x"),
-            Reference::parse("secret://file//run/x")
-        );
+        let held = Secrets::held([("secret://ssm/token", "x")]);
+        assert!(held.resolve("secret://ssm/token").await.is_ok());
+        assert!(!held.has_changed("secret://ssm/token").await);
+    }
+
+    #[test]
+    fn a_field_of_a_secret_is_text() {
+        let whole = r#"{"token":"t","port":587,"on":true,"list":["hidden"],"none":null}"#;
+        let get = |key: &str| field("secret://secretsmanager/x", whole, key);
+        assert_eq!(get("token").unwrap(), "t");
+        assert_eq!(get("port").unwrap(), "587");
+        assert_eq!(get("on").unwrap(), "true");
+        for key in ["list", "none", "missing"] {
+            let told = get(key).unwrap_err().to_string();
+            assert!(told.contains(key) && !told.contains("hidden"), "{told}");
+        }
+        let told = field("secret://secretsmanager/x", "hunter2", "a").unwrap_err();
+        assert!(!told.to_string().contains("hunter2"));
     }
 
     #[test]

@@ -1,50 +1,195 @@
-use super::{AwsError, InvalidAws};
-use aws_credential_types::Credentials;
-use std::fmt;
+//! Where the keys come from that requests are signed with.
 
-/// Where the keys come from that requests are signed with; its `Debug` shows none.
+mod cache;
+mod command;
+mod container;
+
+use super::wire::Wire;
+use super::{Aws, AwsError, InvalidAws, Service};
+use crate::neutral;
+use aws_credential_types::Credentials;
+use cache::Cache;
+use container::Container;
+use jiff::Timestamp;
+use serde::Deserialize;
+use std::fmt;
+use std::time::Duration;
+
+/// A role to act as, see [`Aws::assume_role`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// ARN of the role.
+    pub arn: String,
+    /// What the role's owner asks for so that nobody else can make us act as it.
+    pub external_id: Option<String>,
+    /// Names the session in the logs of the account; letters that it cannot have become `-`.
+    pub session: String,
+    /// IAM policy, as JSON, that leaves less than the role may do.
+    pub policy: Option<String>,
+    /// How long its keys are good, from 15 minutes; sessions that come of a role cannot have more than an hour.
+    pub lasting: Duration,
+}
+
+/// A source of keys; its `Debug` shows none.
 pub(super) enum Source {
     /// They do not change.
     Fixed(Credentials),
-    /// There are none, for this reason.
-    Missing,
+    /// They are got, and got again before they expire.
+    Fetched(Cache, From),
+}
+
+/// Where keys are got.
+pub(super) enum From {
+    /// From the place that a container platform names.
+    Container(Container),
+    /// From the AWS CLI, which knows every way in which people sign in.
+    Command,
+    /// From STS, with the keys of another client.
+    Role(Box<Role>, Box<Aws>),
 }
 
 impl fmt::Debug for Source {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::Fixed(_) => "Fixed",
-            Self::Missing => "Missing",
-        })
+        match self {
+            Self::Fixed(_) => out.write_str("Fixed"),
+            Self::Fetched(_, From::Container(_)) => out.write_str("Container"),
+            Self::Fetched(_, From::Command) => out.write_str("Command"),
+            Self::Fetched(_, From::Role(role, _)) => write!(out, "Role({})", role.arn),
+        }
+    }
+}
+
+/// Keys as places hand them out; they are moved to where they are wiped after use.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Given {
+    access_key_id: String,
+    secret_access_key: String,
+    #[serde(alias = "Token")]
+    session_token: Option<String>,
+    expiration: Option<Timestamp>,
+}
+
+impl Given {
+    /// Reads JSON; what is wrong with it is not told, as that may show a part of it.
+    fn read(json: &[u8]) -> Option<Credentials> {
+        let given: Self = serde_json::from_slice(json).ok()?;
+        Some(Credentials::new(
+            given.access_key_id,
+            given.secret_access_key,
+            given.session_token.filter(|token| !token.is_empty()),
+            given.expiration.map(Into::into),
+            "quench",
+        ))
     }
 }
 
 impl Source {
-    /// Reads where they come from out of variables.
+    /// Reads where keys come from out of variables.
     pub(super) fn read(lookup: &mut dyn FnMut(&str) -> Option<String>) -> Result<Self, InvalidAws> {
-        let mut set = |name: &str| lookup(name).filter(|value| !value.is_empty());
-        match (set("AWS_ACCESS_KEY_ID"), set("AWS_SECRET_ACCESS_KEY")) {
+        match (lookup("AWS_ACCESS_KEY_ID"), lookup("AWS_SECRET_ACCESS_KEY")) {
             (Some(id), Some(secret)) => {
-                let token = set("AWS_SESSION_TOKEN");
-                Ok(Self::Fixed(keys(id, secret, token)))
+                let token = lookup("AWS_SESSION_TOKEN");
+                let keys = Credentials::new(id, secret, token, None, "quench");
+                return Ok(Self::Fixed(keys));
             }
-            (Some(_), None) => Err(InvalidAws::HalfCredentials("AWS_SECRET_ACCESS_KEY")),
-            (None, Some(_)) => Err(InvalidAws::HalfCredentials("AWS_ACCESS_KEY_ID")),
-            (None, None) => Ok(Self::Missing),
+            (Some(_), None) => return Err(InvalidAws::HalfCredentials("AWS_SECRET_ACCESS_KEY")),
+            (None, Some(_)) => return Err(InvalidAws::HalfCredentials("AWS_ACCESS_KEY_ID")),
+            (None, None) => {}
+        }
+        let from = match Container::read(lookup)? {
+            Some(container) => From::Container(container),
+            None => From::Command,
+        };
+        Ok(Self::Fetched(Cache::default(), from))
+    }
+
+    pub(super) fn role(role: Role, aws: Aws) -> Self {
+        Self::Fetched(Cache::default(), From::Role(Box::new(role), Box::new(aws)))
+    }
+
+    /// The keys to sign with now.
+    pub(super) async fn keys(&self, wire: &Wire) -> Result<Credentials, AwsError> {
+        match self {
+            Self::Fixed(keys) => Ok(keys.clone()),
+            Self::Fetched(cache, from) => cache.get(|| from.fetch(wire)).await,
         }
     }
 
-    pub(super) async fn keys(&self) -> Result<Credentials, AwsError> {
+    /// Gives up keys that turned out not to be good any more; false where there cannot be others.
+    pub(super) fn forget(&self) -> bool {
         match self {
-            Self::Fixed(keys) => Ok(keys.clone()),
-            Self::Missing => Err(AwsError::Credentials {
-                reason: "set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`".to_owned(),
-                transient: false,
-            }),
+            Self::Fixed(_) => false,
+            Self::Fetched(cache, _) => {
+                cache.forget();
+                true
+            }
         }
     }
 }
 
-fn keys(id: String, secret: String, token: Option<String>) -> Credentials {
-    Credentials::new(id, secret, token, None, "quench")
+impl From {
+    async fn fetch(&self, wire: &Wire) -> Result<Credentials, AwsError> {
+        match self {
+            Self::Container(container) => container.fetch(wire).await,
+            Self::Command => command::fetch().await,
+            // A client has its keys from another one, which may have its own in the same way.
+            Self::Role(role, aws) => Box::pin(assume(role, aws)).await,
+        }
+    }
+}
+
+async fn assume(role: &Role, aws: &Aws) -> Result<Credentials, AwsError> {
+    let lasting = role.lasting.as_secs().to_string();
+    let session = session(&role.session);
+    let mut parameters = vec![
+        ("RoleArn", role.arn.as_str()),
+        ("RoleSessionName", &session),
+        ("DurationSeconds", &lasting),
+    ];
+    parameters.extend(role.external_id.as_deref().map(|id| ("ExternalId", id)));
+    parameters.extend(role.policy.as_deref().map(|policy| ("Policy", policy)));
+    let answer = aws.query(Service::Sts, "AssumeRole", &parameters).await?;
+    let text = |name: &str| answer.text_at(&format!("AssumeRoleResult/Credentials/{name}"));
+    let keys = || {
+        let expires: Timestamp = text("Expiration")?.parse().ok()?;
+        Some(Credentials::new(
+            text("AccessKeyId")?,
+            text("SecretAccessKey")?,
+            Some(text("SessionToken")?.to_owned()),
+            Some(expires.into()),
+            "quench",
+        ))
+    };
+    keys().ok_or_else(|| AwsError::Answer {
+        service: Service::Sts,
+        reason: "it holds no keys".to_owned(),
+    })
+}
+
+/// A name that a session can have: 2 to 64 letters of a few kinds (API reference of STS, `RoleSessionName`).
+fn session(name: &str) -> String {
+    let mut name: String = name
+        .chars()
+        .map(|letter| {
+            if letter.is_ascii_alphanumeric() || "_+=,.@-".contains(letter) {
+                letter
+            } else {
+                '-'
+            }
+        })
+        .take(64)
+        .collect();
+    while name.len() < 2 {
+        name.push('-');
+    }
+    name
+}
+
+/// There are no keys.
+fn none(reason: impl AsRef<str>, transient: bool) -> AwsError {
+    AwsError::Credentials {
+        reason: neutral::line(reason.as_ref(), 400),
+        transient,
+    }
 }

@@ -37,7 +37,7 @@ fn partition(region: &str) -> Partition {
 }
 
 /// Says whether a text can be a region: then it changes nothing of a domain name but its label.
-pub(super) fn is_region(text: &str) -> bool {
+pub(crate) fn is_region(text: &str) -> bool {
     (4..=32).contains(&text.len())
         && text.starts_with(|first: char| first.is_ascii_lowercase())
         && !text.ends_with('-')
@@ -71,8 +71,25 @@ impl Endpoints {
         Ok(endpoints)
     }
 
+    /// The endpoint of a service with a label of its own before its domain name.
+    pub(super) fn below(
+        &self,
+        service: Service,
+        region: &str,
+        label: Option<&str>,
+    ) -> Result<(Url, String), InvalidAws> {
+        let (mut url, signed) = self.of(service, region)?;
+        let is_set = self.everywhere.is_some() || self.own.contains_key(&service);
+        if let (Some(label), Some(host), false) = (label, url.host_str(), is_set) {
+            let host = format!("{label}.{host}");
+            url.set_host(Some(&host))
+                .map_err(|_| InvalidAws::Endpoint(service.name().to_owned()))?;
+        }
+        Ok((url, signed))
+    }
+
     /// The endpoint of a service, and the region that calls to it are signed for.
-    pub(super) fn of(&self, service: Service, region: &str) -> Result<(Url, String), InvalidAws> {
+    fn of(&self, service: Service, region: &str) -> Result<(Url, String), InvalidAws> {
         let partition = partition(region);
         let signed = match service.is_global() {
             true => partition.global_region,

@@ -62,6 +62,16 @@ pub enum AwsError {
         /// Whether the request, or the beginning of it, had left.
         left: bool,
     },
+    /// The answer has begun and did not end in order; its status tells whether it was done.
+    #[error("answer {status} of {} broke off: {reason}", service.name())]
+    Cut {
+        /// The service.
+        service: Service,
+        /// Status of HTTP.
+        status: u16,
+        /// Why.
+        reason: String,
+    },
     /// It was done, but the answer is of no use.
     #[error("answer of {} cannot be used: {reason}", service.name())]
     Answer {
@@ -194,7 +204,10 @@ impl AwsError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Service(error) => error.is_transient(),
-            Self::Unreachable { .. } | Self::BrokenOff { .. } | Self::Timeout { .. } => true,
+            Self::Unreachable { .. }
+            | Self::BrokenOff { .. }
+            | Self::Timeout { .. }
+            | Self::Cut { .. } => true,
             Self::Credentials { transient, .. } => *transient,
             Self::Answer { .. } | Self::Request { .. } | Self::Invalid(_) => false,
         }
@@ -212,12 +225,24 @@ impl AwsError {
         match self {
             // A gateway tells of another server that it had no answer from.
             Self::Service(error) => matches!(error.status, 502 | 504),
-            Self::BrokenOff { .. } | Self::Answer { .. } => true,
+            Self::BrokenOff { .. } => true,
             Self::Timeout { left, .. } => *left,
             Self::Unreachable { .. }
+            | Self::Cut { .. }
+            | Self::Answer { .. }
             | Self::Request { .. }
             | Self::Credentials { .. }
             | Self::Invalid(_) => false,
+        }
+    }
+
+    /// Says whether it was done, whatever became of the answer.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        match self {
+            Self::Cut { status, .. } => (200..300).contains(status),
+            Self::Answer { .. } => true,
+            _ => false,
         }
     }
 

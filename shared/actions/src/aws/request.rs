@@ -19,6 +19,9 @@ pub enum Repeat {
 pub struct Request {
     /// Method.
     pub method: Method,
+    /// First label of the domain name, where an operation is asked for at one of its own; endpoints that are set by
+    /// variables go without.
+    pub label: Option<String>,
     /// Segments of the path, not yet encoded.
     pub path: Vec<String>,
     /// Names and values of the query, not yet encoded.
@@ -37,12 +40,20 @@ impl Request {
     pub fn new(method: Method, path: &[&str]) -> Self {
         Self {
             method,
+            label: None,
             path: path.iter().map(|&part| part.to_owned()).collect(),
             query: Vec::new(),
             headers: HeaderMap::new(),
             body: Bytes::new(),
             repeat: Repeat::Safe,
         }
+    }
+
+    /// Asks at a domain name of its own.
+    #[must_use]
+    pub fn with_label(mut self, label: &str) -> Self {
+        self.label = Some(label.to_owned());
+        self
     }
 
     /// Adds a part of the query.

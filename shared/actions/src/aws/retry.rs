@@ -36,6 +36,7 @@ fn is_safe(error: &AwsError, repeat: Repeat) -> bool {
         (Repeat::Never, AwsError::Service(refused)) => {
             refused.is_throttled() || refused.is_expired() || refused.status == 503
         }
+        (Repeat::Never, AwsError::Cut { .. }) => !error.is_done(),
         (Repeat::Never, _) => false,
     }
 }

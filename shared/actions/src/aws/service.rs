@@ -41,6 +41,10 @@ pub enum Service {
     Rds,
     /// AWS `CloudFormation`; query.
     CloudFormation,
+    /// Amazon S3, settings of whole accounts; REST with XML.
+    S3Control,
+    /// AWS `CloudTrail`; JSON.
+    CloudTrail,
 }
 
 /// How a service with operations in JSON is spoken to.
@@ -54,7 +58,7 @@ pub(super) struct Json {
 
 impl Service {
     /// Every service.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         DynamoDb,
         Sqs,
         Ses,
@@ -74,6 +78,8 @@ impl Service {
         Iam,
         Rds,
         CloudFormation,
+        S3Control,
+        CloudTrail,
     ];
 
     /// What people call it.
@@ -99,10 +105,12 @@ impl Service {
             Iam => "IAM",
             Rds => "RDS",
             CloudFormation => "CloudFormation",
+            S3Control => "S3 Control",
+            CloudTrail => "CloudTrail",
         }
     }
 
-    /// The name in signatures and, but for SES (`email`), of its endpoints.
+    /// The name in signatures and, but for SES (`email`) and S3 Control (`s3-control`), of its endpoints.
     pub(super) fn signing_name(self) -> &'static str {
         match self {
             DynamoDb => "dynamodb",
@@ -119,17 +127,19 @@ impl Service {
             Kms => "kms",
             Organizations => "organizations",
             Sns => "sns",
-            S3 => "s3",
+            S3 | S3Control => "s3",
             Ec2 => "ec2",
             Iam => "iam",
             Rds => "rds",
             CloudFormation => "cloudformation",
+            CloudTrail => "cloudtrail",
         }
     }
 
     pub(super) fn endpoint_name(self) -> &'static str {
         match self {
             Ses => "email",
+            S3Control => "s3-control",
             other => other.signing_name(),
         }
     }
@@ -161,6 +171,8 @@ impl Service {
             Iam => "IAM",
             Rds => "RDS",
             CloudFormation => "CLOUDFORMATION",
+            S3Control => "S3_CONTROL",
+            CloudTrail => "CLOUDTRAIL",
         }
     }
 
@@ -176,7 +188,12 @@ impl Service {
             Logs => ("Logs_20140328", "1.1"),
             Kms => ("TrentService", "1.1"),
             Organizations => ("AWSOrganizationsV20161128", "1.1"),
-            Ses | Sts | Lambda | SecurityHub | Sns | S3 | Ec2 | Iam | Rds | CloudFormation => {
+            CloudTrail => (
+                "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101",
+                "1.1",
+            ),
+            Ses | Sts | Lambda | SecurityHub | Sns | S3 | Ec2 | Iam | Rds | CloudFormation
+            | S3Control => {
                 return None;
             }
         };

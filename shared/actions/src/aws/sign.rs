@@ -24,7 +24,7 @@ pub(super) fn sign(
         reason: format!("it cannot be signed: {error}"),
     };
     let mut settings = SigningSettings::default();
-    if service == Service::S3 {
+    if matches!(service, Service::S3 | Service::S3Control) {
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;

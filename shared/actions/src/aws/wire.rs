@@ -1,15 +1,16 @@
 use super::{AwsError, InvalidAws, Service};
-use crate::Trust;
 use crate::http_client::{Watched, find, innermost, retry_after};
+use crate::{Trust, neutral};
 use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
-use reqwest::{Client, redirect};
+use reqwest::header::{AUTHORIZATION, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Method, redirect};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
+use url::Url;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// How long a connection is kept that nobody uses.
@@ -97,25 +98,71 @@ impl Wire {
             .await
             .map_err(|_| late())?
             .map_err(|error| failed(service, &error, began.load(Ordering::Acquire)))?;
+        let status = response.status().as_u16();
+        let cut = |reason: String| AwsError::Cut {
+            service,
+            status,
+            reason,
+        };
         let mut body = Vec::new();
         while let Some(chunk) = timeout_at(bounds.deadline, response.chunk())
             .await
-            .map_err(|_| late())?
-            .map_err(|error| failed(service, &error, true))?
+            .map_err(|_| {
+                cut(format!(
+                    "not whole within {}",
+                    neutral::seconds(bounds.limit)
+                ))
+            })?
+            .map_err(|error| cut(innermost(&error)))?
         {
             if body.len() + chunk.len() > bounds.answer {
-                return Err(AwsError::Answer {
-                    service,
-                    reason: format!("it is larger than {} bytes", bounds.answer),
+                let reason = format!("it is larger than {} bytes", bounds.answer);
+                return Err(match status {
+                    200..300 => AwsError::Answer { service, reason },
+                    _ => cut(reason),
                 });
             }
             body.extend_from_slice(&chunk);
         }
         Ok(Answer {
-            status: response.status().as_u16(),
+            status,
             headers: response.headers().clone(),
             body: Bytes::from(body),
         })
+    }
+
+    /// Fetches what stands at an address; the error says why it cannot be had.
+    pub(super) async fn get(
+        &self,
+        url: &Url,
+        authorization: Option<&str>,
+        limit: Duration,
+    ) -> Result<Answer, String> {
+        let mut request = reqwest::Request::new(Method::GET, url.clone());
+        if let Some(token) = authorization {
+            let mut value =
+                HeaderValue::from_str(token).map_err(|_| "its token is not valid".to_owned())?;
+            value.set_sensitive(true);
+            request.headers_mut().insert(AUTHORIZATION, value);
+        }
+        let bounds = Bounds {
+            deadline: Instant::now() + limit,
+            limit,
+            answer: 64 * 1024,
+        };
+        // It is no service; what the error says besides the reason is not passed on.
+        self.exchange(Service::Sts, request, Bytes::new(), false, &bounds)
+            .await
+            .map_err(|error| match error {
+                AwsError::Unreachable { reason, .. }
+                | AwsError::BrokenOff { reason, .. }
+                | AwsError::Cut { reason, .. }
+                | AwsError::Answer { reason, .. } => reason,
+                AwsError::Timeout { limit, .. } => {
+                    format!("no answer within {}", neutral::seconds(limit))
+                }
+                other => other.to_string(),
+            })
     }
 }
 

@@ -18,7 +18,10 @@ pub struct Element {
 
 impl Element {
     /// Reads a document; one that defines entities is refused.
-    pub(super) fn read(text: &str) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// What is wrong with the text, in words.
+    pub fn read(text: &str) -> Result<Self, String> {
         let options = ParsingOptions {
             allow_dtd: false,
             nodes_limit: NODES,

@@ -121,6 +121,11 @@ impl Smtp {
         })
     }
 
+    pub(super) fn reference(&self) -> Option<&str> {
+        let (_, password) = self.credentials.as_ref()?;
+        Some(password)
+    }
+
     pub(super) async fn send(
         &self,
         email: &Email,

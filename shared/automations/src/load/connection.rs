@@ -245,6 +245,8 @@ fn auth(reader: &mut Reader<'_>, node: &Node) -> Option<Auth> {
 }
 
 const EXAMPLE: &str = "secret://env/TOKEN";
+/// What a reference can look like.
+const FORMS: &str = "`secret://env/NAME` or `secret://file/ABSOLUTE_PATH`, or what AWS keeps: `secret://secretsmanager/NAME#JSON_KEY` or `secret://ssm/NAME`";
 
 fn required_text(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str) -> Option<String> {
     let node = reader.require(fields, name, "add it")?;
@@ -277,8 +279,11 @@ fn secret(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<String> {
     if literal {
         let fault = reader
             .source
-            .error(node.span.clone(), format!("{what} is a secret and must not stand in a file"))
-            .with_help("keep it outside and refer to it: `secret://env/NAME` or `secret://file/ABSOLUTE_PATH`");
+            .error(
+                node.span.clone(),
+                format!("{what} is a secret and must not stand in a file"),
+            )
+            .with_help(format!("keep it outside and refer to it: {FORMS}"));
         reader.note(fault);
     } else {
         reader.misfit(
@@ -300,7 +305,7 @@ fn mistyped(text: &str) -> Option<String> {
         "env" => name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'),
-        "file" => true,
+        "file" | "secretsmanager" | "ssm" => true,
         _ => false,
     };
     fine.then(|| format!("{near}://{rest}"))
@@ -319,17 +324,28 @@ fn reference(reader: &mut Reader<'_>, node: &Node, text: &str) -> Option<String>
             !path.trim_matches('/').is_empty()
                 && !path.split('/').any(|part| part == ".." || part == ".")
         }
+        Some(("secretsmanager", place)) => match place.split_once('#') {
+            Some((id, key)) => is_stored(id, "/_+=.@-:") && !key.is_empty(),
+            None => is_stored(place, "/_+=.@-:"),
+        },
+        Some(("ssm", name)) => is_stored(name, "/_.-:"),
         _ => false,
     };
     if !fine {
         reader.fault_with_help(
             &node.span,
             format!("`{text}` is not a reference to a secret"),
-            "write `secret://env/NAME` or `secret://file/ABSOLUTE_PATH`",
+            format!("write {FORMS}"),
         );
         return None;
     }
     Some(text.to_owned())
+}
+
+/// Says whether a text can be the name or ARN of something that AWS keeps.
+fn is_stored(name: &str, marks: &str) -> bool {
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || marks.contains(letter);
+    !name.trim_matches('/').is_empty() && name.chars().all(fits)
 }
 
 /// Reads an absolute address. Plain `http` is left to the allow list that guards all calls.

@@ -3,13 +3,16 @@ use quench_actions::{AwsError, Trust};
 use quench_emulator::{ACCOUNT, Emulator, REGION};
 use serde_json::json;
 
-pub(crate) fn client(emulator: &Emulator) -> Aws {
-    let variables = emulator.variables();
+pub(crate) fn aws_of<N: AsRef<str>, V: ToString>(variables: &[(N, V)]) -> Aws {
     let lookup = |name: &str| {
-        let found = variables.iter().find(|(known, _)| known == name)?;
-        Some(found.1.clone())
+        let found = variables.iter().find(|(known, _)| known.as_ref() == name)?;
+        Some(found.1.to_string())
     };
     Aws::new(lookup, &Trust::built_in(&[]).unwrap()).unwrap()
+}
+
+pub(crate) fn client(emulator: &Emulator) -> Aws {
+    aws_of(&emulator.variables())
 }
 
 #[tokio::test]

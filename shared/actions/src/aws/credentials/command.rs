@@ -1,0 +1,73 @@
+use super::{Given, none};
+use crate::aws::AwsError;
+use aws_credential_types::Credentials;
+use std::io::{self, Read};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How long the program may take; it may ask a service of its own.
+const LIMIT: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Asks the AWS CLI for keys (`aws configure export-credentials`, since its version 2.9).
+pub(super) async fn fetch() -> Result<Credentials, AwsError> {
+    let mut command = Command::new("aws");
+    command.args(["configure", "export-credentials", "--format", "process"]);
+    tokio::task::spawn_blocking(move || run(command, LIMIT))
+        .await
+        .map_err(|error| none(error.to_string(), true))?
+}
+
+pub(super) fn run(mut command: Command, limit: Duration) -> Result<Credentials, AwsError> {
+    let started = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = match started {
+        Ok(child) => child,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(none(
+                "set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or install the AWS CLI (`aws`) and sign in with it",
+                false,
+            ));
+        }
+        Err(error) => return Err(none(format!("`aws` cannot be started: {error}"), false)),
+    };
+    let until = Instant::now() + limit;
+    let ended = loop {
+        match child.try_wait() {
+            Ok(Some(ended)) => break ended,
+            Ok(None) if Instant::now() < until => sleep(LOOK),
+            _ => {
+                // Whether it can be stopped makes no difference to what is told.
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(none(
+                    "`aws configure export-credentials` does not end; sign in with the AWS CLI first",
+                    true,
+                ));
+            }
+        }
+    };
+    let mut out = Vec::new();
+    let mut told = String::new();
+    if let (Some(mut stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) {
+        // What cannot be read is told as an answer that cannot be used.
+        let _ = stdout.read_to_end(&mut out);
+        let _ = stderr.read_to_string(&mut told);
+    }
+    if !ended.success() {
+        return Err(none(
+            format!("`aws configure export-credentials` failed: {}", told.trim()),
+            false,
+        ));
+    }
+    Given::read(&out).ok_or_else(|| {
+        none(
+            "`aws configure export-credentials` yields none; is it version 2 of the AWS CLI?",
+            false,
+        )
+    })
+}
