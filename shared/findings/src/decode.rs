@@ -51,6 +51,12 @@ pub struct CustomAction {
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// Id of the event that told of it: the same at every delivery, another each time the button is pressed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
+    /// Whether it was pressed for results of an insight, which are counts without findings.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insight: bool,
 }
 
 /// Reads a payload of any source, out of whatever queues, topics and lists it is packed into.
@@ -368,6 +374,8 @@ fn custom_action(event: &Event<'_>) -> Option<CustomAction> {
         id: id.to_owned(),
         name: text("actionName"),
         description: text("actionDescription"),
+        event: event.id.map(str::to_owned),
+        insight: event.detail_type == Some("Security Hub Insight Results"),
     })
 }
 

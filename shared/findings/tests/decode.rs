@@ -119,7 +119,12 @@ fn a_custom_action_is_told_with_the_findings_it_was_chosen_for() {
     assert_eq!(decoded.findings.len(), 2);
     assert_eq!(
         serde_json::to_value(&decoded.action).unwrap(),
-        json!({"id": "isolate", "name": "Isolate", "description": "Take the machine off the network"})
+        json!({
+            "id": "isolate",
+            "name": "Isolate",
+            "description": "Take the machine off the network",
+            "event": event["id"],
+        })
     );
 }
 
