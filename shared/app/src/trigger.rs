@@ -1,10 +1,11 @@
 //! Runs that somebody starts by hand, and failed runs set going again.
 
 use crate::app::App;
-use crate::catalog::CatalogError;
+use crate::catalog::{Catalog, CatalogError};
 use crate::intake::enqueue;
 use crate::run::{Run, RunState, StartedBy};
 use crate::store::{FindingFilter, Page, RunStage, StoreError};
+use jiff::Timestamp;
 use quench_automations::{Connection, ParameterFault, ParameterType, Playbook, Verdict, nearest};
 use quench_findings::Kind;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,8 @@ use std::collections::BTreeMap;
 pub struct Triggered {
     /// The run, queued.
     pub run: Run,
+    /// Whether it was made now; false if it was asked for under the same key before.
+    pub made: bool,
     /// The automations that the finding fires as it stands, and why; none of them had a part in this run.
     pub automations: Vec<Verdict>,
 }
@@ -65,6 +68,14 @@ pub enum TriggerError {
         /// Where it stands.
         stage: RunStage,
     },
+    /// Something else was asked for under the same key before.
+    #[error("the key `{key}` was used for another run: `{run}`; take another key for every run")]
+    KeyReused {
+        /// The key.
+        key: String,
+        /// Id of the run that it made.
+        run: String,
+    },
     /// The machine gives no randomness, which ids are made of.
     #[error("no random number can be had from this machine: {0}")]
     Random(String),
@@ -77,6 +88,28 @@ pub enum TriggerError {
 }
 
 impl TriggerError {
+    /// What went wrong, in one word, for programs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::UnknownPlaybook { .. } | Self::Catalog(CatalogError::MissingPlaybook(_)) => {
+                "UnknownPlaybook"
+            }
+            Self::UnknownFinding { .. } => "UnknownFinding",
+            Self::Unfit { .. } => "UnfitPlaybook",
+            Self::Parameters(_) => "InvalidParameters",
+            Self::UnknownRun(_) => "UnknownRun",
+            Self::NotFailed { .. } => "NotFailed",
+            Self::KeyReused { .. } => "KeyReused",
+            Self::Catalog(CatalogError::Rulebook(_)) => "UnusableAutomations",
+            Self::Random(_) | Self::Catalog(CatalogError::Store(_)) | Self::Store(_) => {
+                match self.is_transient() {
+                    true => "Unavailable",
+                    false => "Internal",
+                }
+            }
+        }
+    }
+
     /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -105,12 +138,36 @@ fn kinds(supported: &[Kind]) -> String {
     kinds.join(" and ")
 }
 
+/// What somebody asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// Name of the playbook.
+    pub playbook: &'a str,
+    /// Id of the finding.
+    pub finding: &'a str,
+    /// Values of the playbook's parameters.
+    pub with: &'a Map<String, Value>,
+    /// Who asks, as far as is known.
+    pub by: &'a str,
+    /// Asked for again under the same key, the same run is meant; without one, every call makes a run of its own.
+    pub key: Option<Key<'a>>,
+}
+
+/// What makes two calls one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key<'a> {
+    /// Whose key it is: those of others are others.
+    pub of: &'a str,
+    /// The key.
+    pub key: &'a str,
+}
+
 /// Starts a playbook for a stored finding; every call makes a run of its own.
 ///
 /// `with` are values of the playbook's parameters, `by` is who asks, as far as is known.
 ///
 /// # Errors
-/// Playbook or finding are not there, do not fit each other, the values do not fit, or the store fails.
+/// As [`ask`].
 pub async fn trigger(
     app: &App,
     playbook: &str,
@@ -118,6 +175,40 @@ pub async fn trigger(
     with: &Map<String, Value>,
     by: &str,
 ) -> Result<Triggered, TriggerError> {
+    let key = None;
+    let asked = Ask {
+        playbook,
+        finding,
+        with,
+        by,
+        key,
+    };
+    ask(app, asked).await
+}
+
+/// Starts a playbook for a stored finding, or tells of the run that the same key has made.
+///
+/// # Errors
+/// Playbook or finding are not there, do not fit each other, the values do not fit, the key was used for something
+/// else, or the store fails.
+pub async fn ask(app: &App, asked: Ask<'_>) -> Result<Triggered, TriggerError> {
+    let Ask {
+        playbook,
+        finding,
+        with,
+        by,
+        key,
+    } = asked;
+    let id = match key {
+        Some(Key { of, key }) => Run::id_of(&[b"key", of.as_bytes(), key.as_bytes()]),
+        None => run_id(playbook, finding)?,
+    };
+    // What was asked for once is not judged again: a playbook may have gone since.
+    if key.is_some()
+        && let Some(known) = app.store.run(&id).await?
+    {
+        return again(app, asked, known).await;
+    }
     let catalog = app.catalog().await?;
     let Some(stored) = catalog.playbooks.get(playbook) else {
         let names = catalog.playbooks.keys().map(String::as_str);
@@ -147,11 +238,8 @@ pub async fn trigger(
         return Err(TriggerError::Parameters(faults));
     }
     let now = app.clock.now();
-    let verdicts = catalog
-        .rulebook()?
-        .explain_all(&record.finding, record.transition, now);
     let run = Run {
-        id: run_id(playbook, finding)?,
+        id,
         finding: record.finding,
         transition: record.transition,
         started_by: StartedBy::Manual { by: by.to_owned() },
@@ -163,7 +251,11 @@ pub async fn trigger(
         created: now,
         updated: now,
     };
-    app.store.create_run(&run).await?;
+    if !app.store.create_run(&run).await?
+        && let Some(known) = app.store.run(&run.id).await?
+    {
+        return again(app, asked, known).await;
+    }
     enqueue(app, &run.id, now).await?;
     tracing::info!(
         run.id = run.id,
@@ -172,12 +264,44 @@ pub async fn trigger(
         "run started by hand"
     );
     Ok(Triggered {
+        automations: firing(&catalog, &run, now)?,
         run,
-        automations: verdicts
-            .into_iter()
-            .filter(|verdict| verdict.fires)
-            .collect(),
+        made: true,
     })
+}
+
+/// Tells of the run that a key has made.
+async fn again(app: &App, asked: Ask<'_>, known: Run) -> Result<Triggered, TriggerError> {
+    let same = known.playbook == asked.playbook
+        && known.finding.id == asked.finding
+        && known.with == *asked.with;
+    if !same {
+        return Err(TriggerError::KeyReused {
+            key: asked.key.map(|key| key.key.to_owned()).unwrap_or_default(),
+            run: known.id,
+        });
+    }
+    let now = app.clock.now();
+    // Whoever asked before may have broken off between storing the run and queueing it.
+    if known.state == RunState::Queued {
+        enqueue(app, &known.id, now).await?;
+    }
+    let catalog = app.catalog().await?;
+    Ok(Triggered {
+        automations: firing(&catalog, &known, now)?,
+        run: known,
+        made: false,
+    })
+}
+
+/// The automations that fire for the finding of a run as it was when the run was made.
+fn firing(catalog: &Catalog, run: &Run, now: Timestamp) -> Result<Vec<Verdict>, CatalogError> {
+    let rulebook = catalog.rulebook()?;
+    let verdicts = rulebook.explain_all(&run.finding, run.transition, now);
+    Ok(verdicts
+        .into_iter()
+        .filter(|verdict| verdict.fires)
+        .collect())
 }
 
 /// What is wrong with the connections that parameters name; those that templates tell are known only in the run.
@@ -288,6 +412,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::config::Config;
     use crate::engine::{self, Outcome};
+    use crate::queue::Queue;
     use crate::{catalog, intake};
     use quench_automations::{Library, SourceFile, load};
     use serde_json::json;
@@ -469,6 +594,68 @@ slack_hook: { url: secret://env/TEAM_HOOK }
                 .await
                 .unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn one_key_makes_one_run_and_another_s_key_is_another() {
+        let (_folder, app) = stocked().await;
+        let with = to("me@example.com");
+        let asked = |of: &'static str, key: &'static str| Ask {
+            playbook: "note",
+            finding: FINDING,
+            with: &with,
+            by: "anna",
+            key: Some(Key { of, key }),
+        };
+        let first = ask(&app, asked("anna", "1")).await.unwrap();
+        assert!(first.made);
+        let again = ask(&app, asked("anna", "1")).await.unwrap();
+        assert!(!again.made);
+        assert_eq!(again.run, first.run);
+        assert_eq!(again.automations, first.automations);
+        // It waited already, so it waits once.
+        let depth = app.queues.depth(Queue::Runs, app.clock.now()).await;
+        // One for the automation that fired at intake, one for this.
+        assert_eq!(depth.unwrap().ready, 2);
+        for (of, key) in [("anna", "2"), ("bert", "1"), ("ann", "a1")] {
+            let other = ask(&app, asked(of, key)).await.unwrap();
+            assert!(other.made);
+            assert_ne!(other.run.id, first.run.id);
+        }
+        let other = to("you@example.com");
+        let reused = Ask {
+            with: &other,
+            ..asked("anna", "1")
+        };
+        let refused = ask(&app, reused).await.unwrap_err();
+        assert_eq!(refused.name(), "KeyReused");
+        assert_eq!(
+            refused.to_string(),
+            format!(
+                "the key `1` was used for another run: `{}`; take another key for every run",
+                first.run.id
+            )
+        );
+    }
+
+    #[tokio::test]
+    async fn a_run_asked_for_twice_at_once_is_made_once() {
+        let (_folder, app) = stocked().await;
+        let with = to("me@example.com");
+        let asked = Ask {
+            playbook: "note",
+            finding: FINDING,
+            with: &with,
+            by: "anna",
+            key: Some(Key {
+                of: "anna",
+                key: "1",
+            }),
+        };
+        let (one, two) = tokio::join!(ask(&app, asked), ask(&app, asked));
+        let (one, two) = (one.unwrap(), two.unwrap());
+        assert_eq!(one.run.id, two.run.id);
+        assert!(one.made != two.made, "{} {}", one.made, two.made);
     }
 
     #[tokio::test]
