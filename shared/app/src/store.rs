@@ -1,19 +1,30 @@
 //! What is kept: definitions, findings, runs and their journals.
 
+mod dynamodb;
+mod encoding;
 mod error;
 mod record;
+#[cfg(feature = "local")]
 pub(crate) mod sqlite;
+mod uses;
 
+pub(crate) use encoding::word;
+pub(crate) use uses::called;
+
+pub use dynamodb::DynamoDb;
 pub use error::StoreError;
 pub use record::{
     Applied, Change, Claim, Expired, FindingFilter, FindingRecord, Inventory, Lease, Page,
     RunFilter, RunStage, Standing, Stored,
 };
+#[cfg(feature = "local")]
 pub use sqlite::Sqlite;
 
 use crate::run::{Entry, Run, RunState};
 use jiff::Timestamp;
+use quench_actions::aws::Aws;
 use quench_automations::{Automation, Connection, Organization, Playbook};
+#[cfg(feature = "local")]
 use std::path::Path;
 use std::time::Duration;
 
@@ -21,7 +32,21 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub enum Store {
     /// One file on this machine, which several processes may use at once.
+    #[cfg(feature = "local")]
     Sqlite(Sqlite),
+    /// One table on AWS, which any number of functions use at once.
+    DynamoDb(DynamoDb),
+}
+
+/// Does the same with whatever kind of store it is.
+macro_rules! on {
+    ($store:expr, $kept:ident => $done:expr) => {
+        match $store {
+            #[cfg(feature = "local")]
+            Store::Sqlite($kept) => $done,
+            Store::DynamoDb($kept) => $done,
+        }
+    };
 }
 
 impl Store {
@@ -29,8 +54,28 @@ impl Store {
     ///
     /// # Errors
     /// The file cannot be opened, is no store, or was written by a newer version.
+    #[cfg(feature = "local")]
     pub async fn open(path: &Path) -> Result<Store, StoreError> {
         Sqlite::open(path).await.map(Store::Sqlite)
+    }
+
+    /// The store in this table, which keeps findings and finished runs for `retention`; nothing is called yet.
+    ///
+    /// That the table is not there, or may not be used, is told by the first call that needs it.
+    pub fn on_aws(aws: Aws, table: &str, retention: Duration) -> Store {
+        Store::DynamoDb(DynamoDb::new(aws, table, retention))
+    }
+
+    /// The file.
+    ///
+    /// # Panics
+    /// It is another kind of store.
+    #[cfg(all(test, feature = "local"))]
+    pub(crate) fn sqlite(&self) -> &Sqlite {
+        match self {
+            Store::Sqlite(sqlite) => sqlite,
+            Store::DynamoDb(_) => panic!("this store is no file"),
+        }
     }
 
     /// The number that grows with every change of the definitions.
@@ -38,8 +83,7 @@ impl Store {
     /// # Errors
     /// The store fails.
     pub async fn revision(&self) -> Result<u64, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.revision().await
+        on!(self, kept => kept.revision().await)
     }
 
     /// Reads everything that is in force, as it stood at one moment.
@@ -47,8 +91,7 @@ impl Store {
     /// # Errors
     /// The store fails.
     pub async fn inventory(&self) -> Result<Inventory, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.inventory().await
+        on!(self, kept => kept.inventory().await)
     }
 
     /// Puts definitions in force, all or none.
@@ -60,8 +103,7 @@ impl Store {
         changes: Vec<Change>,
         now: Timestamp,
     ) -> Result<Applied, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.put_definitions(changes, now).await
+        on!(self, kept => kept.put_definitions(changes, now).await)
     }
 
     /// Lists the automations by name.
@@ -69,8 +111,7 @@ impl Store {
     /// # Errors
     /// The store fails.
     pub async fn automations(&self) -> Result<Vec<Stored<Automation>>, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.automations().await
+        on!(self, kept => kept.automations().await)
     }
 
     /// Finds an automation.
@@ -78,8 +119,7 @@ impl Store {
     /// # Errors
     /// The store fails.
     pub async fn automation(&self, name: &str) -> Result<Option<Stored<Automation>>, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.automation(name).await
+        on!(self, kept => kept.automation(name).await)
     }
 
     /// Lets an automation fire or keeps it from doing so; applying a changed file decides anew.
@@ -92,8 +132,7 @@ impl Store {
         enabled: bool,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.set_enabled(name, enabled, now).await
+        on!(self, kept => kept.set_enabled(name, enabled, now).await)
     }
 
     /// Removes an automation; its runs stay.
@@ -101,8 +140,7 @@ impl Store {
     /// # Errors
     /// There is no such automation, or the store fails.
     pub async fn delete_automation(&self, name: &str) -> Result<(), StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.delete_automation(name).await
+        on!(self, kept => kept.delete_automation(name).await)
     }
 
     /// Lists the playbooks by name, each in its current version.
@@ -110,8 +148,7 @@ impl Store {
     /// # Errors
     /// The store fails.
     pub async fn playbooks(&self) -> Result<Vec<Stored<Playbook>>, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.playbooks().await
+        on!(self, kept => kept.playbooks().await)
     }
 
     /// Finds the current version of a playbook.
@@ -119,8 +156,7 @@ impl Store {
     /// # Errors
     /// The store fails.
     pub async fn playbook(&self, name: &str) -> Result<Option<Stored<Playbook>>, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.playbook(name).await
+        on!(self, kept => kept.playbook(name).await)
     }
 
     /// Finds any version of a playbook that was ever applied, deleted or not.
@@ -132,8 +168,7 @@ impl Store {
         name: &str,
         version: &str,
     ) -> Result<Option<Playbook>, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.playbook_version(name, version).await
+        on!(self, kept => kept.playbook_version(name, version).await)
     }
 
     /// Removes a playbook; runs made with it go on.
@@ -141,8 +176,7 @@ impl Store {
     /// # Errors
     /// There is no such playbook, an automation or a playbook uses it, or the store fails.
     pub async fn delete_playbook(&self, name: &str) -> Result<(), StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.delete_playbook(name).await
+        on!(self, kept => kept.delete_playbook(name).await)
     }
 
     /// Lists the connections by name.
@@ -150,8 +184,7 @@ impl Store {
     /// # Errors
     /// The store fails.
     pub async fn connections(&self) -> Result<Vec<Stored<Connection>>, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.connections().await
+        on!(self, kept => kept.connections().await)
     }
 
     /// Removes a connection.
@@ -159,8 +192,7 @@ impl Store {
     /// # Errors
     /// There is no such connection, or the store fails.
     pub async fn delete_connection(&self, name: &str) -> Result<(), StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.delete_connection(name).await
+        on!(self, kept => kept.delete_connection(name).await)
     }
 
     /// The organisation, if one was applied.
@@ -168,8 +200,7 @@ impl Store {
     /// # Errors
     /// The store fails.
     pub async fn organization(&self) -> Result<Option<Stored<Organization>>, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.organization().await
+        on!(self, kept => kept.organization().await)
     }
 
     /// Finds a finding by the provider's id.
@@ -177,8 +208,7 @@ impl Store {
     /// # Errors
     /// The store fails.
     pub async fn finding(&self, id: &str) -> Result<Option<FindingRecord>, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.finding(id).await
+        on!(self, kept => kept.finding(id).await)
     }
 
     /// Lists findings, last stored first.
@@ -190,8 +220,7 @@ impl Store {
         filter: &FindingFilter,
         page: Page,
     ) -> Result<Vec<FindingRecord>, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.findings(filter, page).await
+        on!(self, kept => kept.findings(filter, page).await)
     }
 
     /// Stores a finding if its stored version is still the one before `record.version`; false if it is not.
@@ -199,8 +228,7 @@ impl Store {
     /// # Errors
     /// The store fails.
     pub async fn put_finding(&self, record: &FindingRecord) -> Result<bool, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.put_finding(record).await
+        on!(self, kept => kept.put_finding(record).await)
     }
 
     /// Notes that all runs of this transition were made; a later transition's mark is left alone.
@@ -208,8 +236,7 @@ impl Store {
     /// # Errors
     /// The store fails.
     pub async fn clear_pending(&self, id: &str, sequence: u64) -> Result<(), StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.clear_pending(id, sequence).await
+        on!(self, kept => kept.clear_pending(id, sequence).await)
     }
 
     /// Lists findings whose runs may not all have been made, stored no later than `stored`, oldest first.
@@ -221,8 +248,7 @@ impl Store {
         stored: Timestamp,
         limit: u32,
     ) -> Result<Vec<FindingRecord>, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.pending_findings(stored, limit).await
+        on!(self, kept => kept.pending_findings(stored, limit).await)
     }
 
     /// Removes a finding; its runs stay. False if there was none.
@@ -230,8 +256,7 @@ impl Store {
     /// # Errors
     /// The store fails.
     pub async fn delete_finding(&self, id: &str) -> Result<bool, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.delete_finding(id).await
+        on!(self, kept => kept.delete_finding(id).await)
     }
 
     /// Stores a new run; false, and nothing changed, if one with its id was there already.
@@ -239,8 +264,7 @@ impl Store {
     /// # Errors
     /// The store fails.
     pub async fn create_run(&self, run: &Run) -> Result<bool, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.create_run(run).await
+        on!(self, kept => kept.create_run(run).await)
     }
 
     /// Finds a run.
@@ -248,8 +272,7 @@ impl Store {
     /// # Errors
     /// The store fails.
     pub async fn run(&self, id: &str) -> Result<Option<Run>, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.run(id).await
+        on!(self, kept => kept.run(id).await)
     }
 
     /// Lists the runs whose ids begin so, by id; none if that is not hex digits, of either case.
@@ -257,8 +280,7 @@ impl Store {
     /// # Errors
     /// The store fails.
     pub async fn runs_by_prefix(&self, prefix: &str, limit: u32) -> Result<Vec<Run>, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.runs_by_prefix(prefix, limit).await
+        on!(self, kept => kept.runs_by_prefix(prefix, limit).await)
     }
 
     /// Lists runs, newest first.
@@ -266,8 +288,7 @@ impl Store {
     /// # Errors
     /// The store fails.
     pub async fn runs(&self, filter: &RunFilter, page: Page) -> Result<Vec<Run>, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.runs(filter, page).await
+        on!(self, kept => kept.runs(filter, page).await)
     }
 
     /// Takes hold of a run that is due and that nobody holds.
@@ -281,8 +302,7 @@ impl Store {
         now: Timestamp,
         lease: Duration,
     ) -> Result<Claim, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.claim_run(id, owner, now, lease).await
+        on!(self, kept => kept.claim_run(id, owner, now, lease).await)
     }
 
     /// Holds a run for longer.
@@ -290,8 +310,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::LeaseLost`] if another worker took the run over, or the store fails.
     pub async fn extend_lease(&self, lease: &Lease, until: Timestamp) -> Result<(), StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.extend_lease(lease, until).await
+        on!(self, kept => kept.extend_lease(lease, until).await)
     }
 
     /// Adds a line to a run's journal.
@@ -299,8 +318,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::LeaseLost`] if another worker took the run over, or the store fails.
     pub async fn append(&self, lease: &Lease, entry: &Entry) -> Result<(), StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.append(lease, entry).await
+        on!(self, kept => kept.append(lease, entry).await)
     }
 
     /// Sets where a run stands and lets go of it.
@@ -313,8 +331,7 @@ impl Store {
         state: &RunState,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.settle(lease, state, now).await
+        on!(self, kept => kept.settle(lease, state, now).await)
     }
 
     /// Makes a failed run queued again, its journal kept; `None` if there is no such failed run.
@@ -322,8 +339,7 @@ impl Store {
     /// # Errors
     /// The store fails.
     pub async fn requeue_run(&self, id: &str, now: Timestamp) -> Result<Option<Run>, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.requeue_run(id, now).await
+        on!(self, kept => kept.requeue_run(id, now).await)
     }
 
     /// Reads a run's journal in the order it was written.
@@ -331,8 +347,7 @@ impl Store {
     /// # Errors
     /// The store fails.
     pub async fn journal(&self, id: &str) -> Result<Vec<Entry>, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.journal(id).await
+        on!(self, kept => kept.journal(id).await)
     }
 
     /// Lists the ids of runs that somebody should take up: queued, waited long enough, or let down by their worker.
@@ -340,8 +355,30 @@ impl Store {
     /// # Errors
     /// The store fails.
     pub async fn due_runs(&self, now: Timestamp, limit: u32) -> Result<Vec<String>, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.due_runs(now, limit).await
+        on!(self, kept => kept.due_runs(now, limit).await)
+    }
+
+    /// Lists the ids of runs that have been due since `before`, for a sweep that sends a message for each.
+    ///
+    /// On AWS each of them counts as due again only after a pause, counted from `now`, that doubles with every sweep
+    /// that takes it up in vain, from two minutes to six hours: so a backlog is not multiplied and a run that brings
+    /// its worker down again and again costs little. A run that is settled starts over. Send the messages after this
+    /// call: what is not sent is found again after the pause. On one machine it is [`Store::due_runs`], where the
+    /// queue itself keeps out messages that are there already.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn take_due_runs(
+        &self,
+        before: Timestamp,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<String>, StoreError> {
+        match self {
+            #[cfg(feature = "local")]
+            Store::Sqlite(sqlite) => sqlite.due_runs(before, limit).await,
+            Store::DynamoDb(table) => table.take_due_runs(before, now, limit).await,
+        }
     }
 
     /// When the next run that is not finished becomes due; `None` if all are finished.
@@ -349,8 +386,7 @@ impl Store {
     /// # Errors
     /// The store fails.
     pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.next_due().await
+        on!(self, kept => kept.next_due().await)
     }
 
     /// How many runs are not finished.
@@ -358,8 +394,7 @@ impl Store {
     /// # Errors
     /// The store fails.
     pub async fn unfinished(&self) -> Result<u64, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.unfinished().await
+        on!(self, kept => kept.unfinished().await)
     }
 
     /// How far these runs are; those that are not there count as finished.
@@ -367,16 +402,16 @@ impl Store {
     /// # Errors
     /// The store fails.
     pub async fn standing(&self, runs: &[String], now: Timestamp) -> Result<Standing, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.standing(runs, now).await
+        on!(self, kept => kept.standing(runs, now).await)
     }
 
     /// Removes some of the findings and finished runs last touched before `before`.
     ///
+    /// On AWS the table does so itself, by the time that each item carries; there nothing is removed here.
+    ///
     /// # Errors
     /// The store fails.
     pub async fn expire(&self, before: Timestamp, limit: u32) -> Result<Expired, StoreError> {
-        let Store::Sqlite(sqlite) = self;
-        sqlite.expire(before, limit).await
+        on!(self, kept => kept.expire(before, limit).await)
     }
 }

@@ -3,6 +3,7 @@
 #[cfg(test)]
 pub(crate) mod crash;
 mod definitions;
+mod fault;
 mod findings;
 mod presence;
 mod runs;
@@ -14,14 +15,10 @@ mod writer;
 use super::StoreError;
 use presence::Presence;
 use rusqlite::{Connection, OpenFlags};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use writer::Writer;
-
-pub(crate) use definitions::called;
 
 /// How long a call waits for another process to let go of the file.
 const BUSY: Duration = Duration::from_secs(15);
@@ -165,22 +162,6 @@ pub(crate) fn integer(count: u64) -> i64 {
 /// The count of a column.
 pub(crate) fn count(integer: i64) -> u64 {
     u64::try_from(integer).unwrap_or(0)
-}
-
-pub(crate) fn to_json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("the models have text keys only, so they serialise")
-}
-
-pub(crate) fn from_json<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|error| StoreError::unreadable(what, &error))
-}
-
-/// The stored name of a value of an enum without fields.
-pub(crate) fn word(value: impl Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => word,
-        _ => String::new(),
-    }
 }
 
 /// Text with what `LIKE` takes for wildcards escaped by `\`.

@@ -1,10 +1,11 @@
-use super::{Fault, Sqlite, count, from_json, micros, time, to_json};
+use super::{Fault, Sqlite, count, micros, time};
+use crate::store::encoding::{from_json, to_json};
+use crate::store::uses::{complete, unused};
 use crate::store::{Applied, Change, Inventory, StoreError, Stored};
 use jiff::Timestamp;
-use quench_automations::{Automation, Connection, Organization, Playbook, Step, StepKind};
+use quench_automations::{Automation, Connection, Organization, Playbook};
 use rusqlite::{Connection as Database, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
-use std::collections::BTreeSet;
 
 const COLUMNS: &str = "version, body, text, created, updated";
 
@@ -42,7 +43,7 @@ impl Sqlite {
                 put(database, &Put::of(change), now, &mut applied)?;
             }
             if !(applied.created.is_empty() && applied.updated.is_empty()) {
-                complete(database)?;
+                complete(&all(database, AUTOMATION)?, &all(database, PLAYBOOK)?)?;
                 revise(database)?;
             }
             Ok(applied)
@@ -129,15 +130,9 @@ impl Sqlite {
     pub(crate) async fn delete_playbook(&self, name: &str) -> Result<(), StoreError> {
         let name = name.to_owned();
         self.write(move |database| {
-            let by = users(database, &name)?;
-            if by.is_empty() {
-                return delete(database, PLAYBOOK, name);
-            }
-            Err(Fault::Store(StoreError::InUse {
-                what: PLAYBOOK,
-                name,
-                by,
-            }))
+            let playbooks = all(database, PLAYBOOK)?;
+            unused(&name, &all(database, AUTOMATION)?, &playbooks)?;
+            delete(database, PLAYBOOK, name)
         })
         .await
     }
@@ -317,68 +312,12 @@ fn revision(database: &Database) -> Result<u64, Fault> {
     Ok(count(revision))
 }
 
-/// Makes sure that every playbook that is started is there: another process may have deleted it meanwhile.
-fn complete(database: &Database) -> Result<(), Fault> {
-    let playbooks = all::<Playbook>(database, PLAYBOOK)?;
-    let automations = all::<Automation>(database, AUTOMATION)?;
-    let there: BTreeSet<&str> = playbooks
-        .iter()
-        .map(|stored| stored.definition.name.as_str())
-        .collect();
-    let nested = playbooks
-        .iter()
-        .flat_map(|stored| called(&stored.definition.steps));
-    let mut started = automations
-        .iter()
-        .flat_map(|stored| &stored.definition.run)
-        .map(|call| call.playbook.as_str())
-        .chain(nested);
-    match started.find(|name| !there.contains(name)) {
-        Some(name) => Err(missing(PLAYBOOK, name.to_owned())),
-        None => Ok(()),
-    }
-}
-
 fn revise(database: &Database) -> Result<(), Fault> {
     database.execute(
         "UPDATE facts SET value = value + 1 WHERE name = 'revision'",
         [],
     )?;
     Ok(())
-}
-
-/// The automations and playbooks that start this playbook.
-fn users(database: &Database, playbook: &str) -> Result<Vec<String>, Fault> {
-    let automations = all::<Automation>(database, AUTOMATION)?
-        .into_iter()
-        .filter(|stored| {
-            let mut calls = stored.definition.run.iter();
-            calls.any(|call| call.playbook == playbook)
-        })
-        .map(|stored| format!("automation `{}`", stored.definition.name));
-    let playbooks = all::<Playbook>(database, PLAYBOOK)?
-        .into_iter()
-        .filter(|stored| stored.definition.name != playbook)
-        .filter(|stored| called(&stored.definition.steps).contains(&playbook))
-        .map(|stored| format!("playbook `{}`", stored.definition.name));
-    Ok(automations.chain(playbooks).collect())
-}
-
-/// Names of the playbooks that these steps start, those in branches and loops included.
-pub(crate) fn called(steps: &[Step]) -> Vec<&str> {
-    let mut names = Vec::new();
-    for step in steps {
-        match &step.kind {
-            StepKind::Playbook(call) => names.push(call.playbook.as_str()),
-            StepKind::If(branch) => {
-                names.extend(called(&branch.then));
-                names.extend(called(&branch.otherwise));
-            }
-            StepKind::ForEach(each) => names.extend(called(&each.steps)),
-            _ => {}
-        }
-    }
-    names
 }
 
 fn all<T: DeserializeOwned>(

@@ -1,4 +1,5 @@
-use super::{Fault, Sqlite, count, from_json, integer, like, micros, time, to_json, word};
+use super::{Fault, Sqlite, count, integer, like, micros, time};
+use crate::store::encoding::{from_json, from_word, to_json, word};
 use crate::store::{FindingFilter, FindingRecord, Page, StoreError};
 use jiff::Timestamp;
 use rusqlite::types::Value;
@@ -176,8 +177,7 @@ impl Columns {
             finding: from_json("finding", &self.body)?,
             version: count(self.version),
             sequence: count(self.sequence),
-            transition: serde_json::from_value(self.transition.into())
-                .map_err(|error| StoreError::unreadable("transition", &error))?,
+            transition: from_word("transition", self.transition)?,
             pending: self.pending,
             created: time(self.created),
             stored: time(self.stored),

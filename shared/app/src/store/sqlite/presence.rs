@@ -85,7 +85,7 @@ mod tests {
 
     async fn received(file: &Path) -> (usize, Queues) {
         let store = Store::open(file).await.unwrap();
-        let queues = Queues::beside(&store, 5);
+        let queues = Queues::beside(store.sqlite(), 5);
         let hour = Duration::from_secs(3600);
         let messages = queues
             .receive(Queue::Alert, 10, hour, Timestamp::now())
@@ -99,7 +99,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("quench.db");
         let store = Store::open(&file).await.unwrap();
-        Queues::beside(&store, 5)
+        Queues::beside(store.sqlite(), 5)
             .send(Queue::Alert, b"body", Sending::default(), Timestamp::now())
             .await
             .unwrap();

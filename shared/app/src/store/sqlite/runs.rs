@@ -1,6 +1,7 @@
-use super::{Fault, Sqlite, from_json, integer, micros, time, to_json};
+use super::{Fault, Sqlite, integer, micros, time};
 use crate::clock::after;
 use crate::run::{Entry, Event, Run, RunState, StartedBy};
+use crate::store::encoding::{from_json, to_json};
 use crate::store::{Claim, Expired, Lease, Page, RunFilter, RunStage, Standing, StoreError};
 use jiff::Timestamp;
 use rusqlite::types::Value;

@@ -1,6 +1,5 @@
 use super::*;
 use crate::conformance;
-use crate::queue::Queues;
 use crate::specimen::{moment, record};
 use crate::store::Store;
 use std::fs;
@@ -42,26 +41,6 @@ store_promises! {
         a_run_is_found_by_how_its_id_begins
         some_runs_stand_apart_from_all_others
         what_is_old_and_over_expires;
-}
-
-macro_rules! queue_promises {
-    ($($promise:ident($($max_receives:literal)?))*) => {$(
-        #[tokio::test]
-        async fn $promise() {
-            let (store, _folder) = fresh().await;
-            let max_receives = [$($max_receives,)? 5][0];
-            let queues = Queues::beside(&store, max_receives);
-            conformance::queues::$promise(&queues $(, $max_receives)?).await;
-        }
-    )*};
-}
-
-queue_promises! {
-    a_message_comes_back_until_it_is_acknowledged()
-    a_delayed_message_waits()
-    a_message_in_vain_becomes_a_dead_letter(3)
-    a_key_keeps_twins_out()
-    a_dead_twin_keeps_out_only_those_who_ask(2)
 }
 
 async fn open_again(folder: &TempDir) -> Result<Store, StoreError> {
@@ -159,7 +138,7 @@ async fn a_full_disk_is_transient_and_harms_nothing() {
         .put_finding(&record("before", moment(1)))
         .await
         .unwrap();
-    let Store::Sqlite(file) = &store;
+    let file = store.sqlite();
     let pages = |pages: i64| async move {
         file.write(move |connection| {
             Ok(
@@ -212,7 +191,7 @@ async fn a_torn_end_of_the_log_costs_only_the_write_it_belongs_to() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_fails_takes_no_neighbour_along() {
     let (store, _folder) = fresh().await;
-    let Store::Sqlite(file) = &store;
+    let file = store.sqlite();
     let mut writes = Vec::new();
     for number in 0..200_i64 {
         let (store, file) = (store.clone(), file.clone());
@@ -255,7 +234,7 @@ async fn a_write_that_fails_takes_no_neighbour_along() {
 #[tokio::test]
 async fn a_write_that_panics_leaves_a_store_that_works() {
     let (store, _folder) = fresh().await;
-    let Store::Sqlite(file) = &store;
+    let file = store.sqlite();
     let panicked: Result<(), _> = file
         .write(|connection| {
             connection.execute("UPDATE facts SET value = 7", [])?;

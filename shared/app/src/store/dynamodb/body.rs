@@ -1,0 +1,96 @@
+//! Texts as attributes: short ones as they are, long ones compressed, since DynamoDB charges by the kilobyte.
+
+use super::item::{bytes, text, to_bytes, unreadable};
+use crate::store::StoreError;
+use miniz_oxide::deflate::compress_to_vec;
+use miniz_oxide::inflate::decompress_to_vec_with_limit;
+use serde_json::Value;
+
+/// Below this many bytes, compressing saves nothing that is charged for.
+const SHORT: usize = 512;
+/// How hard compressing tries, of 10: a finding takes about a third of its size, and more work saves a twentieth.
+const LEVEL: u8 = 1;
+/// Most bytes that a text may have: far more than any that is ever stored.
+const LONGEST: usize = 256 << 20;
+
+/// A text, ready to be stored.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Packed {
+    Plain(String),
+    Deflated(Vec<u8>),
+}
+
+impl Packed {
+    pub(super) fn of(text: String) -> Packed {
+        if text.len() < SHORT {
+            return Packed::Plain(text);
+        }
+        Packed::Deflated(compress_to_vec(text.as_bytes(), LEVEL))
+    }
+
+    /// How many bytes are charged for.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Packed::Plain(text) => text.len(),
+            Packed::Deflated(bytes) => bytes.len(),
+        }
+    }
+
+    pub(super) fn attribute(&self) -> Value {
+        match self {
+            Packed::Plain(plain) => text(plain),
+            Packed::Deflated(deflated) => bytes(deflated),
+        }
+    }
+
+    /// Compressed, however short it is.
+    pub(super) fn into_deflated(self) -> Vec<u8> {
+        match self {
+            Packed::Plain(text) => compress_to_vec(text.as_bytes(), LEVEL),
+            Packed::Deflated(bytes) => bytes,
+        }
+    }
+}
+
+/// The text of an attribute.
+pub(super) fn unpack(what: &str, value: &Value) -> Result<String, StoreError> {
+    if let Some(plain) = value.get("S").and_then(Value::as_str) {
+        return Ok(plain.to_owned());
+    }
+    inflate(what, &to_bytes(what, value)?)
+}
+
+/// The text of compressed bytes.
+pub(super) fn inflate(what: &str, bytes: &[u8]) -> Result<String, StoreError> {
+    let inflated = decompress_to_vec_with_limit(bytes, LONGEST)
+        .map_err(|error| unreadable(what, &format!("it cannot be decompressed: {error}")))?;
+    String::from_utf8(inflated).map_err(|_| unreadable(what, "it is no text"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_any_length_come_back_as_they_were() {
+        for length in [0, 1, SHORT - 1, SHORT, 10_000, 3 << 20] {
+            let text: String = "a finding, ".chars().cycle().take(length).collect();
+            let packed = Packed::of(text.clone());
+            assert_eq!(unpack("text", &packed.attribute()).unwrap(), text);
+            if length > SHORT {
+                assert!(packed.len() < length / 10, "{length}: {}", packed.len());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_damaged_is_told_and_not_taken_for_a_text() {
+        let Packed::Deflated(mut bytes) = Packed::of("a finding, ".repeat(100)) else {
+            panic!("it is long enough");
+        };
+        bytes.truncate(bytes.len() / 2);
+        let told = inflate("finding", &bytes).unwrap_err();
+        assert!(!told.is_transient());
+        assert!(told.to_string().contains("a stored finding cannot be read"));
+    }
+}

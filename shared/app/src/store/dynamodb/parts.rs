@@ -1,0 +1,132 @@
+//! Bodies that are too large for the item they belong to: written beside it, before it.
+
+use super::body::{Packed, inflate, unpack};
+use super::call::{Key, Reading, Write};
+use super::item::{Fields, Item, bytes, number, text, to_bytes};
+use super::{DynamoDb, token};
+use crate::store::StoreError;
+use serde_json::{Value, json};
+
+/// Bytes of one part; an item holds 400 KB with its names and keys.
+const PART: usize = 380_000;
+/// Parts that are read at once: what they come to as an answer is well below what a client takes.
+const AT_ONCE: usize = 12;
+
+/// Where the parts of bodies are.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) pk: String,
+    /// What the sort keys begin with.
+    pub(super) role: String,
+}
+
+impl Place {
+    fn key(&self, token: &str, number: usize) -> Key {
+        Key::new(&self.pk, format!("{}#{token}#{number:04}", self.role))
+    }
+}
+
+/// The parts that an attribute stands for.
+fn parts(value: &Value) -> Option<(&str, usize)> {
+    let map = value.get("M")?;
+    let token = map.get("token")?.get("S")?.as_str()?;
+    let parts = map.get("parts")?.get("N")?.as_str()?.parse().ok()?;
+    Some((token, parts))
+}
+
+/// Whether the body that an attribute stands for is in parts.
+pub(super) fn is_apart(value: &Value) -> bool {
+    parts(value).is_some()
+}
+
+impl DynamoDb {
+    /// What to store in an item for this body: itself if it has at most `inline` bytes, else where its parts are, which
+    /// are written here and go at `expires` unless told otherwise.
+    ///
+    /// Parts are always compressed.
+    pub(super) async fn keep(
+        &self,
+        body: Packed,
+        inline: Option<usize>,
+        place: &Place,
+        expires: i64,
+    ) -> Result<Value, StoreError> {
+        if inline.is_some_and(|inline| body.len() <= inline) {
+            return Ok(body.attribute());
+        }
+        let token = token()?;
+        let body = body.into_deflated();
+        let writes: Vec<Write> = body
+            .chunks(PART)
+            .enumerate()
+            .map(|(position, part)| {
+                let mut item = place.key(&token, position).attributes();
+                item.insert("data".to_owned(), bytes(part));
+                item.insert("expires".to_owned(), number(expires));
+                Write::Put(item)
+            })
+            .collect();
+        let count = writes.len();
+        self.write(writes).await?;
+        Ok(json!({"M": {"token": text(token), "parts": number(count)}}))
+    }
+
+    /// The body that an attribute stands for; none if a part of it is gone.
+    pub(super) async fn body(
+        &self,
+        what: &str,
+        value: &Value,
+        place: &Place,
+    ) -> Result<Option<String>, StoreError> {
+        let Some((token, count)) = parts(value) else {
+            return unpack(what, value).map(Some);
+        };
+        let keys: Vec<Key> = (0..count).map(|number| place.key(token, number)).collect();
+        let reading = Reading {
+            consistent: true,
+            at_once: AT_ONCE,
+            attributes: Some("#sk, #data"),
+        };
+        let items = self.items(&keys, &reading).await?;
+        assemble(what, value, &items)
+    }
+
+    /// Removes the parts of a body that nothing stands for any more; if that fails, they go when they expire.
+    pub(super) async fn discard(&self, value: &Value, place: &Place) {
+        let Some((token, count)) = parts(value) else {
+            return;
+        };
+        let keys = (0..count).map(|number| place.key(token, number));
+        if let Err(error) = self.write(keys.map(Write::Delete).collect()).await {
+            tracing::warn!(error = %error, "parts of what was replaced could not be removed");
+        }
+    }
+}
+
+/// Puts a body together from the parts of it among these items; none if one is missing.
+pub(super) fn assemble(
+    what: &str,
+    value: &Value,
+    items: &[Item],
+) -> Result<Option<String>, StoreError> {
+    let Some((token, count)) = parts(value) else {
+        return unpack(what, value).map(Some);
+    };
+    let mut found: Vec<Option<Vec<u8>>> = vec![None; count];
+    for item in items {
+        let fields = Fields::of(what, item);
+        let mut names = fields.text("sk")?.rsplit('#');
+        let (number, whose) = (names.next(), names.next());
+        let number = number.and_then(|number| number.parse::<usize>().ok());
+        if whose == Some(token)
+            && let Some(slot) = number.and_then(|number| found.get_mut(number))
+        {
+            let data = item.get("data").unwrap_or(&Value::Null);
+            *slot = Some(to_bytes(what, data)?);
+        }
+    }
+    let Some(found) = found.into_iter().collect::<Option<Vec<_>>>() else {
+        return Ok(None);
+    };
+    inflate(what, &found.concat()).map(Some)
+}
