@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use quench_app::{App, Config, Page};
+use quench_app::{App, Config, Host, Page};
 use quench_automations::nearest;
 
 use crate::arguments::{self, Arguments, Command};
@@ -66,14 +66,23 @@ impl Scene {
             .unwrap_or_else(|| Path::new("quench-data"))
     }
 
-    /// Opens the application over the store's folder.
+    /// Opens the application where the environment says it is: over the store's folder, or on AWS.
     pub(crate) async fn open(&self) -> anyhow::Result<App> {
-        open(self.data()).await
+        let config = Config::from_env()?;
+        let config = match (&self.data, &config.host) {
+            (None, Host::Aws { .. }) => config,
+            _ => config.in_folder(self.data()),
+        };
+        open(config).await
     }
 
     /// Whether there is a store to open.
     pub(crate) fn has_store(&self) -> bool {
-        Config::local(self.data()).database().exists()
+        let on_aws = self.data.is_none() && std::env::var_os("QUENCH_TABLE").is_some();
+        on_aws
+            || Config::local(self.data())
+                .database()
+                .is_some_and(|file| file.exists())
     }
 
     /// Says what went wrong while the command goes on.
@@ -97,11 +106,18 @@ impl Scene {
 }
 
 /// Opens the application over a folder, with the settings of the environment.
-async fn open(data: &Path) -> anyhow::Result<App> {
-    let config = Config::from_env()?.in_folder(data);
+async fn open_in(data: &Path) -> anyhow::Result<App> {
+    open(Config::from_env()?.in_folder(data)).await
+}
+
+async fn open(config: Config) -> anyhow::Result<App> {
+    let place = match &config.host {
+        Host::Machine { data } => format!("the store in `{}`", data.display()),
+        Host::Aws { table, .. } => format!("the store in the table `{table}`"),
+    };
     App::open(config)
         .await
-        .with_context(|| format!("cannot open the store in `{}`", data.display()))
+        .with_context(|| format!("cannot open {place}"))
 }
 
 impl From<arguments::Page> for Page {

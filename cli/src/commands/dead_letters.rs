@@ -17,7 +17,7 @@ pub(crate) async fn perform(scene: &Scene, command: DeadLetters) -> anyhow::Resu
                 rows.push(vec![
                     letter.id.clone(),
                     report::word(letter.queue),
-                    report::time(letter.died),
+                    letter.died.map(report::time).unwrap_or_default(),
                     report::shorten(&letter.body, 80),
                 ]);
             }

@@ -28,7 +28,7 @@ pub(crate) async fn perform(scene: &Scene) -> anyhow::Result<Verdict> {
         Some(data) => data.clone(),
         None => fresh_folder()?,
     };
-    let app = super::open(&data).await?;
+    let app = super::open_in(&data).await?;
     output.text(output.look(Look::Dim, format!("store: {}", data.display())))?;
     heading(scene, "the gallery's automation")?;
     let template = gallery()
@@ -53,7 +53,8 @@ pub(crate) async fn perform(scene: &Scene) -> anyhow::Result<Verdict> {
     }
 
     output.text(output.look(Look::Strong, "the mails"))?;
-    for mail in mails(&app.config.outbox())? {
+    let outbox = app.config.outbox().context("a demo has a folder")?;
+    for mail in mails(&outbox)? {
         output.object(&json!({"event": "mail", "path": mail}))?;
         output.text(mail.display().to_string())?;
     }

@@ -1,14 +1,21 @@
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use lambda_runtime::LambdaEvent;
 use quench_app::App;
 use quench_app::delivery::batch;
-use quench_batch::{BatchError, answer};
+use quench_batch::{BatchError, answer, invocation};
 
 /// Takes in the payloads of a batch; tells the queue which messages to deliver again.
 ///
 /// # Errors
 /// A message failed that has no id.
-pub async fn handle(app: &App, event: SqsEvent) -> Result<SqsBatchResponse, BatchError> {
-    answer(event, async |messages| batch(app, messages).await).await
+pub async fn handle(
+    app: &App,
+    event: LambdaEvent<SqsEvent>,
+) -> Result<SqsBatchResponse, BatchError> {
+    invocation(app, &event.context, "recommendation", async |app| {
+        answer(event.payload, async |messages| batch(app, messages).await).await
+    })
+    .await
 }
 
 #[cfg(test)]

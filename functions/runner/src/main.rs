@@ -1,22 +1,15 @@
 //! Works on the runs whose ids a queue delivers.
 
-use lambda_runtime::{LambdaEvent, run_concurrent, service_fn, tracing};
-use quench_app::{App, Config};
+use lambda_runtime::{LambdaEvent, run_concurrent, service_fn};
+use quench_batch::start;
 use quench_runner_function::handle;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    tracing::init_default_subscriber();
-    let app = open()
-        .await
-        .inspect_err(|error| tracing::error!(error = %error, "the function cannot start"))?;
+    let app = start().await?;
     run_concurrent(service_fn(move |event: LambdaEvent<_>| {
         let app = app.clone();
-        async move { handle(&app, event.payload).await }
+        async move { handle(&app, event).await }
     }))
     .await
-}
-
-async fn open() -> Result<App, lambda_runtime::Error> {
-    Ok(App::open(Config::from_env()?).await?)
 }

@@ -1,11 +1,16 @@
 use crate::catalog::{Cache, Catalog, CatalogError};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Host};
+use crate::deadline::Deadline;
+use crate::metrics::Metrics;
 use crate::queue::Queues;
+#[cfg(feature = "local")]
+use crate::store::Sqlite;
 use crate::store::{Store, StoreError};
-use quench_actions::Outside;
+use quench_actions::{Outside, Secrets};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 mod outside;
 
@@ -22,6 +27,10 @@ pub struct App {
     pub clock: Clock,
     /// Name of this process as the holder of runs, unlike that of any other.
     pub worker: Arc<str>,
+    /// What is counted of the invocation that is worked on; on one machine nothing is.
+    pub metrics: Metrics,
+    /// When that invocation ends.
+    pub(crate) deadline: Option<Deadline>,
     outside: Outside,
     catalog: Arc<Cache>,
 }
@@ -59,31 +68,49 @@ impl App {
     /// # Errors
     /// As [`App::open`].
     pub async fn open_at(config: Config, clock: Clock) -> Result<App, OpenError> {
-        make_folder(&config.data)?;
-        let outside = outside::outside(&config)?;
-        App::open_with(config, clock, outside).await
+        App::open_from(config, clock, |name| std::env::var(name).ok()).await
     }
 
-    /// Opens the store with another outside world than the configuration describes.
+    /// Opens the store with variables of AWS (region, endpoints, credentials) from elsewhere than the environment.
+    ///
+    /// Nothing is called on AWS yet: what is missing there is told by the first call that needs it.
     ///
     /// # Errors
     /// As [`App::open`].
-    pub async fn open_with(
+    pub async fn open_from(
         config: Config,
         clock: Clock,
-        outside: Outside,
+        aws: impl FnMut(&str) -> Option<String>,
     ) -> Result<App, OpenError> {
-        make_folder(&config.data)?;
-        let store = Store::open(&config.database()).await?;
+        let (store, queues, outside) = match &config.host {
+            Host::Machine { data } => open_machine(&config, data).await?,
+            Host::Aws { table, queues } => {
+                let (aws, outside) = outside::on_aws(&config, aws)?;
+                let store = Store::on_aws(aws.clone(), table, config.retention);
+                (store, Queues::sqs(aws, queues), outside)
+            }
+        };
         Ok(App {
-            queues: Queues::beside(&store, config.max_receives),
             store,
+            queues,
             config: Arc::new(config),
             clock,
             worker: worker().into(),
+            metrics: Metrics::default(),
+            deadline: None,
             outside,
             catalog: Arc::default(),
         })
+    }
+
+    /// The application for one invocation of a function: counted on its own, and over when no time is left.
+    #[must_use]
+    pub fn for_invocation(&self, time_left: Option<Duration>) -> App {
+        App {
+            metrics: Metrics::counting(),
+            deadline: time_left.map(Deadline::after),
+            ..self.clone()
+        }
     }
 
     /// What is in force now; compiled anew only when it changed.
@@ -91,7 +118,17 @@ impl App {
     /// # Errors
     /// The store fails.
     pub async fn catalog(&self) -> Result<Arc<Catalog>, CatalogError> {
-        self.catalog.get(&self.store).await
+        self.catalog.get(&self.store, self.clock.now()).await
+    }
+
+    /// Lets the next event find what this process has just put in force.
+    pub(crate) async fn refresh_catalog(&self) {
+        self.catalog.outdate().await;
+    }
+
+    /// Where secret references lead.
+    pub fn secrets(&self) -> &Secrets {
+        &self.outside.secrets
     }
 
     /// The outside world, with the connections that are in force.
@@ -107,6 +144,23 @@ impl App {
     }
 }
 
+#[cfg(feature = "local")]
+async fn open_machine(config: &Config, data: &Path) -> Result<(Store, Queues, Outside), OpenError> {
+    let outside = outside::on_machine(config)?;
+    make_folder(data)?;
+    let file = Sqlite::open(&data.join("quench.db")).await?;
+    let queues = Queues::beside(&file, config.max_receives);
+    Ok((Store::Sqlite(file), queues, outside))
+}
+
+#[cfg(not(feature = "local"))]
+async fn open_machine(_: &Config, _: &Path) -> Result<(Store, Queues, Outside), OpenError> {
+    Err(OpenError::Outside(
+        "this program works on AWS only; set `QUENCH_TABLE`".to_owned(),
+    ))
+}
+
+#[cfg(feature = "local")]
 /// Makes the folder where it is missing, for its owner only: findings are nobody else's business.
 fn make_folder(folder: &Path) -> Result<(), OpenError> {
     let mut builder = std::fs::DirBuilder::new();

@@ -1,15 +1,18 @@
 //! What is in force, compiled once and shared by all events until it changes.
 
 use crate::app::App;
-use crate::store::sqlite::called;
-use crate::store::{Applied, Change, Inventory, Store, StoreError, Stored};
+use crate::store::called;
+use crate::store::{Applied, Change, Inventory, StoreError, Stored};
 use quench_automations::{
     Automation, Connection, Definitions, InvalidAutomation, Library, Loaded, Organization,
     Playbook, Rulebook,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::Mutex;
+
+mod cache;
+
+pub(crate) use cache::Cache;
 
 /// Everything that is in force at one moment.
 #[derive(Debug)]
@@ -114,27 +117,6 @@ fn list(faults: &[InvalidAutomation]) -> String {
     faults.join("; ")
 }
 
-/// The catalogue that was last compiled.
-#[derive(Debug, Default)]
-pub(crate) struct Cache(Mutex<Option<Arc<Catalog>>>);
-
-impl Cache {
-    /// What is in force now: an event that comes after a change was reported is matched with the change.
-    ///
-    /// Only the revision is read each time; the rest is read and compiled when it moved.
-    pub(crate) async fn get(&self, store: &Store) -> Result<Arc<Catalog>, CatalogError> {
-        let mut cached = self.0.lock().await;
-        if let Some(catalog) = cached.as_ref()
-            && store.revision().await? == catalog.revision
-        {
-            return Ok(Arc::clone(catalog));
-        }
-        let catalog = Arc::new(Catalog::compile(store.inventory().await?));
-        *cached = Some(Arc::clone(&catalog));
-        Ok(catalog)
-    }
-}
-
 /// What the store holds, for checking new definitions against.
 ///
 /// # Errors
@@ -194,7 +176,10 @@ pub async fn apply(app: &App, definitions: Definitions) -> Result<Applied, Store
             version: loaded.version,
             text: loaded.text,
         }));
-    app.store
+    let applied = app
+        .store
         .put_definitions(changes.collect(), app.clock.now())
-        .await
+        .await;
+    app.refresh_catalog().await;
+    applied
 }

@@ -3,11 +3,12 @@
 use crate::app::App;
 use crate::clock;
 use crate::engine::{EngineError, Outcome, execute};
-use crate::intake::{IntakeError, intake};
+use crate::intake::{Intake, IntakeError, intake};
+use crate::metrics::{Count, Time};
 use crate::queue::{Queue, Sending};
 use crate::store::StoreError;
 use jiff::Timestamp;
-use quench_findings::Refusal;
+use quench_findings::{Refusal, Transition};
 use std::time::Duration;
 use tracing::Instrument;
 
@@ -21,6 +22,10 @@ pub struct Delivery {
     pub id: String,
     /// A payload, or the id of a run.
     pub body: Vec<u8>,
+    /// When it was sent, where the queue tells.
+    pub sent: Option<Timestamp>,
+    /// How many times it was delivered, this one included.
+    pub received: u32,
 }
 
 /// A message that was not dealt with and has to be delivered again.
@@ -41,12 +46,32 @@ pub struct Undelivered {
 pub async fn batch(app: &App, messages: Vec<Delivery>) -> Vec<Undelivered> {
     each(app, messages, |app, body| async move {
         let taken = intake(&app, &body).await?;
+        count(&app, &taken);
         match taken.refused.into_iter().next() {
             Some(refusal) => Err(Failure::Refused(refusal)),
             None => Ok(()),
         }
     })
     .await
+}
+
+fn count(app: &App, taken: &Intake) {
+    let (metrics, now) = (&app.metrics, app.clock.now());
+    metrics.count(Count::Findings, taken.findings.len());
+    metrics.count(
+        Count::PayloadsRefused,
+        usize::from(!taken.refused.is_empty()),
+    );
+    for arrival in &taken.findings {
+        metrics.count(Count::Matches, arrival.matched.len());
+        let runs = arrival.matched.iter().flat_map(|matched| &matched.runs);
+        metrics.count(Count::RunsStarted, runs.filter(|run| run.made).count());
+        if let Some(updated) = arrival.finding.updated
+            && arrival.transition != Transition::Repeated
+        {
+            metrics.time(Time::SourceDelay, updated, now);
+        }
+    }
 }
 
 /// Works on runs, each on its own, and queues those again that have to wait; returns those that failed, in their order.
@@ -83,8 +108,11 @@ async fn work(app: &App, run: &str) -> Result<(), Failure> {
     Ok(enqueue(app, run, clock::until(now, until), now).await?)
 }
 
-/// Puts a run's id onto the queue of runs, held back for `delay`, or for as long as queues can: then it is looked at
-/// and queued again.
+/// Puts a run's id onto the queue of runs, held back for `delay`.
+///
+/// What is held back for longer than queues can is not put there at all: the sweep for due runs finds it in the store
+/// when its time comes. A message that comes every quarter of an hour only to be sent again would cost more than it
+/// tells.
 ///
 /// # Errors
 /// The store fails.
@@ -94,8 +122,11 @@ pub(crate) async fn enqueue(
     delay: Duration,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    if delay > LONGEST_DELAY {
+        return Ok(());
+    }
     let sending = Sending {
-        delay: delay.min(LONGEST_DELAY),
+        delay,
         dedupe: Some(run.to_owned()),
         ..Sending::default()
     };
@@ -138,21 +169,26 @@ where
     F: Future<Output = Result<(), Failure>> + Send + 'static,
 {
     // A task for each: one that panics harms no other.
+    let now = app.clock.now();
     let tasks: Vec<_> = messages
         .into_iter()
         .map(|message| {
+            if let Some(sent) = message.sent {
+                app.metrics.time(Time::QueueAge, sent, now);
+            }
             let work = work(app.clone(), message.body).in_current_span();
-            (message.id, tokio::spawn(work))
+            (message.id, message.received, tokio::spawn(work))
         })
         .collect();
     let mut undelivered = Vec::new();
-    for (id, task) in tasks {
+    for (id, received, task) in tasks {
         let (reason, transient) = match task.await {
             Ok(Ok(())) => continue,
             Ok(Err(failure)) => (failure.to_string(), failure.is_transient()),
             Err(error) => (format!("the work on it broke off: {error}"), false),
         };
-        tracing::error!(message.id = %id, reason, transient, "a message was not dealt with");
+        tracing::error!(message.id = %id, message.received = received, reason, transient, "a message was not dealt with");
+        app.metrics.count(Count::MessagesFailed, 1);
         undelivered.push(Undelivered {
             id,
             reason,

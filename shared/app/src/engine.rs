@@ -19,6 +19,7 @@ mod walk;
 
 use crate::app::App;
 use crate::catalog::CatalogError;
+use crate::metrics::{Count, Time};
 use crate::run::{Entry, Event, Run, RunState};
 use crate::store::{Claim, StoreError};
 use hold::Hold;
@@ -28,6 +29,7 @@ use quench_automations::{Playbook, StepKind};
 use redact::Redaction;
 use script::Script;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use walk::{Next, Task, Walker};
 
 /// What came of working on a run.
@@ -64,13 +66,19 @@ pub enum EngineError {
     /// What is in force cannot be used.
     #[error(transparent)]
     Catalog(CatalogError),
+    /// Nothing was done, as this invocation ends before anything could be.
+    #[error("no time is left to work on run `{run}`")]
+    NoTime {
+        /// Id of the run.
+        run: String,
+    },
 }
 
 impl EngineError {
     /// Whether the run may be taken up again later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::LeaseLost { .. } => true,
+            Self::LeaseLost { .. } | Self::NoTime { .. } => true,
             Self::Store(error) => error.is_transient(),
             Self::Catalog(error) => error.is_transient(),
         }
@@ -101,8 +109,12 @@ impl From<CatalogError> for EngineError {
 /// journal ends.
 ///
 /// # Errors
-/// The run was taken over by another worker meanwhile, or the store fails.
+/// The run was taken over by another worker meanwhile, no time is left to begin, or the store fails.
 pub async fn execute(app: &App, run_id: &str) -> Result<Outcome, EngineError> {
+    if app.deadline.is_some_and(|deadline| !deadline.may_begin()) {
+        let run = run_id.to_owned();
+        return Err(EngineError::NoTime { run });
+    }
     let (now, lease) = (app.clock.now(), app.config.lease);
     let claim = app.store.claim_run(run_id, &app.worker, now, lease).await?;
     let (hold, run, journal) = match claim {
@@ -128,13 +140,14 @@ pub async fn execute(app: &App, run_id: &str) -> Result<Outcome, EngineError> {
         Ok(script) => script,
         Err(invalid) => {
             let reason = invalid.to_string();
-            return settle(hold, &run, RunState::Failed { reason }).await;
+            return settle(app, hold, &run, RunState::Failed { reason }).await;
         }
     };
     let worker = Worker {
         hold,
         run: &run,
         redaction: None,
+        notified: has_notified(&journal),
         app,
     };
     worker.work(&script, &journal).await
@@ -157,6 +170,8 @@ struct Worker<'a> {
     run: &'a Run,
     /// Made when the first step talks to others.
     redaction: Option<Redaction>,
+    /// Whether somebody was notified; another worker may have done so before.
+    notified: bool,
 }
 
 impl Worker<'_> {
@@ -169,7 +184,10 @@ impl Worker<'_> {
             self.hold.refresh().await?;
             match walker.next(self.app.clock.now()) {
                 Next::Record(entry) => self.write(&mut walker, entry).await?,
-                Next::Attempt(task) => self.attempt(&mut walker, task).await?,
+                Next::Attempt(task) => match self.room(&task) {
+                    Some(limit) => self.attempt(&mut walker, task, limit).await?,
+                    None => return self.hand_over().await,
+                },
                 Next::Doubt {
                     task,
                     reason,
@@ -182,9 +200,27 @@ impl Worker<'_> {
                     self.hold.settle(&state).await?;
                     return Ok(Outcome::Waiting { until });
                 }
-                Next::End(state) => return settle(self.hold, self.run, state).await,
+                Next::End(state) => return settle(self.app, self.hold, self.run, state).await,
             }
         }
+    }
+
+    /// How long an attempt may take; `None` if it should be left to another invocation.
+    fn room(&self, task: &Task<'_>) -> Option<Duration> {
+        let limit = perform::limit(task);
+        match &self.app.deadline {
+            Some(deadline) => deadline.room(limit),
+            None => Some(limit),
+        }
+    }
+
+    /// Lets go of the run for another invocation to go on with at once.
+    async fn hand_over(self) -> Result<Outcome, EngineError> {
+        let until = self.app.clock.now();
+        let reason = "there was no time left for the next step; it follows at once".to_owned();
+        let state = RunState::Waiting { until, reason };
+        self.hold.settle(&state).await?;
+        Ok(Outcome::Waiting { until })
     }
 
     /// Makes one attempt at a step, with a line in the journal before and one after.
@@ -192,6 +228,7 @@ impl Worker<'_> {
         &mut self,
         walker: &mut Walker<'_>,
         mut task: Task<'_>,
+        limit: Duration,
     ) -> Result<(), EngineError> {
         let outside = self.app.outside().await?;
         // Mail comes with nothing back that could tell our secrets.
@@ -207,7 +244,11 @@ impl Worker<'_> {
         self.tell(walker, &task, Event::Started { content }).await?;
         let idempotent = action.is_idempotent(&outside);
         let begun = std::time::Instant::now();
-        let performing = perform::perform(action, outside, perform::attempt(&self.run.id, &task));
+        let performing = perform::perform(
+            action,
+            outside,
+            perform::attempt(&self.run.id, &task, limit),
+        );
         let ending = self.hold.during(performing).await?;
         let now = self.app.clock.now();
         if ending == verdict::Ending::Panicked {
@@ -225,7 +266,14 @@ impl Worker<'_> {
             begun.elapsed(),
             now,
         );
-        self.tell(walker, &task, event).await
+        let succeeded = matches!(event, Event::Succeeded { .. });
+        self.tell(walker, &task, event).await?;
+        if succeeded && !self.notified && notifies(&task.step.kind) {
+            self.notified = true;
+            let (made, now) = (self.run.created, self.app.clock.now());
+            self.app.metrics.time(Time::TimeToNotify, made, now);
+        }
+        Ok(())
     }
 
     /// Decides what follows an attempt that may or may not have taken effect.
@@ -282,8 +330,21 @@ impl Worker<'_> {
     }
 }
 
-async fn settle(hold: Hold<'_>, run: &Run, state: RunState) -> Result<Outcome, EngineError> {
+async fn settle(
+    app: &App,
+    hold: Hold<'_>,
+    run: &Run,
+    state: RunState,
+) -> Result<Outcome, EngineError> {
     hold.settle(&state).await?;
+    let ended = match &state {
+        RunState::Failed { .. } => Count::RunsFailed,
+        RunState::Stopped { .. } => Count::RunsStopped,
+        _ => Count::RunsSucceeded,
+    };
+    app.metrics.count(ended, 1);
+    let now = app.clock.now();
+    app.metrics.time(Time::RunTime, run.created, now);
     let (id, playbook) = (&run.id, &run.playbook);
     match &state {
         RunState::Failed { reason } => {
@@ -292,6 +353,29 @@ async fn settle(hold: Hold<'_>, run: &Run, state: RunState) -> Result<Outcome, E
         _ => tracing::info!(run.id = id, run.playbook = playbook, "run finished"),
     }
     Ok(Outcome::Finished(state))
+}
+
+/// Whether an earlier worker has notified somebody: what it began is told by the kind of action.
+fn has_notified(journal: &[Entry]) -> bool {
+    let begun = |path: &str| {
+        journal.iter().any(|entry| {
+            let Event::Started { content } = &entry.event else {
+                return false;
+            };
+            let kinds = ["email", "slack", "teams"];
+            entry.path == path && kinds.iter().any(|kind| content.get(kind).is_some())
+        })
+    };
+    journal
+        .iter()
+        .any(|entry| matches!(entry.event, Event::Succeeded { .. }) && begun(&entry.path))
+}
+
+fn notifies(kind: &StepKind) -> bool {
+    matches!(
+        kind,
+        StepKind::Email(_) | StepKind::Slack(_) | StepKind::Teams(_)
+    )
 }
 
 fn log(run: &str, entry: &Entry) {

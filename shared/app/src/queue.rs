@@ -1,13 +1,22 @@
 //! Queues that lose no message: whoever receives one has it for a while, and gives it back by doing nothing.
 
+#[cfg(feature = "local")]
 mod sqlite;
+mod sqs;
 
-use crate::store::{Sqlite, Store, StoreError};
+pub use sqs::Sqs;
+
+#[cfg(feature = "local")]
+use crate::store::Sqlite;
+use crate::store::StoreError;
 use jiff::Timestamp;
+use quench_actions::aws::Aws;
 use quench_findings::Kind;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::watch;
+use url::Url;
 
 /// One of the queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -58,6 +67,7 @@ pub struct Sending {
     /// Nobody receives it earlier than this from now.
     pub delay: Duration,
     /// While a message with the same key still waits to be received, another is not added; the earlier time holds.
+    /// SQS has no such keys: there it is added, so the work on a message must bear twins.
     pub dedupe: Option<String>,
     /// Makes up for a message that was lost: one with the same key that was given up stands in the way as well, and one
     /// that waits keeps its time.
@@ -94,8 +104,9 @@ pub struct DeadLetter {
     pub received: u32,
     /// When it was sent.
     pub sent: Timestamp,
-    /// When it was given up.
-    pub died: Timestamp,
+    /// When it was given up, where the queue tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub died: Option<Timestamp>,
     /// Why the last one who had it in hand failed, if that was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -115,9 +126,15 @@ pub struct Depth {
 }
 
 /// All the queues; cheap to clone.
+///
+/// What all promise: a message that was sent is received until it is acknowledged or was received too often; while it
+/// is in hand nobody else receives it, as a rule; one that is delayed comes no earlier; its body comes as it was sent
+/// or means the same. SQLite promises more, as its variant tells.
 #[derive(Debug, Clone)]
 pub enum Queues {
-    /// In the file of the store.
+    /// In the file of the store: messages come in their order, keys keep twins out, and all that is sent at once is sent
+    /// or none of it.
+    #[cfg(feature = "local")]
     Sqlite {
         /// That file.
         file: Sqlite,
@@ -126,12 +143,14 @@ pub enum Queues {
         /// Marked changed with every message that this process sends.
         news: watch::Sender<()>,
     },
+    /// In SQS.
+    Sqs(Sqs),
 }
 
 impl Queues {
-    /// The queues that live beside the store.
-    pub fn beside(store: &Store, max_receives: u32) -> Queues {
-        let Store::Sqlite(file) = store;
+    /// The queues that live beside a store in a file.
+    #[cfg(feature = "local")]
+    pub fn beside(file: &Sqlite, max_receives: u32) -> Queues {
         Queues::Sqlite {
             file: file.clone(),
             max_receives,
@@ -139,10 +158,15 @@ impl Queues {
         }
     }
 
+    /// Queues of SQS, by their URLs. The others cannot be used.
+    pub fn sqs(aws: Aws, urls: &BTreeMap<Queue, Url>) -> Queues {
+        Queues::Sqs(Sqs::new(aws, urls))
+    }
+
     /// Sends a message; it is safe once this returns.
     ///
     /// # Errors
-    /// The store fails.
+    /// The queue fails, or cannot take such a body; on SQS that is text of at most 1 MiB.
     pub async fn send(
         &self,
         queue: Queue,
@@ -154,32 +178,44 @@ impl Queues {
         self.send_all(queue, outgoing, now).await
     }
 
-    /// Sends several messages; they are safe, all or none, once this returns.
+    /// Sends several messages; all of them are safe once this returns.
     ///
     /// # Errors
-    /// The store fails.
+    /// As with [`Queues::send`]; on SQS some of them may have been sent nevertheless.
+    #[cfg_attr(
+        not(feature = "local"),
+        expect(unused_variables, reason = "SQS has a clock of its own")
+    )]
     pub async fn send_all(
         &self,
         queue: Queue,
         outgoing: Vec<(Vec<u8>, Sending)>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let Queues::Sqlite { file, news, .. } = self;
-        sqlite::send(file, queue, outgoing, now).await?;
-        news.send_replace(());
-        Ok(())
+        match self {
+            #[cfg(feature = "local")]
+            Queues::Sqlite { file, news, .. } => {
+                sqlite::send(file, queue, outgoing, now).await?;
+                news.send_replace(());
+                Ok(())
+            }
+            Queues::Sqs(sqs) => sqs.send(queue, outgoing).await,
+        }
     }
 
     /// Hears of every message that this process sends; those of other processes are found by asking.
     pub(crate) fn news(&self) -> watch::Receiver<()> {
-        let Queues::Sqlite { news, .. } = self;
-        news.subscribe()
+        match self {
+            #[cfg(feature = "local")]
+            Queues::Sqlite { news, .. } => news.subscribe(),
+            Queues::Sqs(sqs) => sqs.news.subscribe(),
+        }
     }
 
-    /// Takes up to `max` messages in hand; those not acknowledged come back after `visibility`.
+    /// Takes up to `max` messages in hand, on SQS no more than ten; those not acknowledged come back after `visibility`.
     ///
     /// # Errors
-    /// The store fails.
+    /// The queue fails.
     pub async fn receive(
         &self,
         queue: Queue,
@@ -187,39 +223,49 @@ impl Queues {
         visibility: Duration,
         now: Timestamp,
     ) -> Result<Vec<Message>, StoreError> {
-        let Queues::Sqlite {
-            file, max_receives, ..
-        } = self;
-        sqlite::receive(file, *max_receives, queue, max, visibility, now).await
+        match self {
+            #[cfg(feature = "local")]
+            Queues::Sqlite {
+                file, max_receives, ..
+            } => sqlite::receive(file, *max_receives, queue, max, visibility, now).await,
+            Queues::Sqs(sqs) => sqs.receive(queue, max, visibility).await,
+        }
     }
 
     /// Keeps a message in hand for `visibility` from now; false if somebody else has received it since.
     ///
     /// # Errors
-    /// The store fails.
+    /// The queue fails.
     pub async fn extend(
         &self,
         message: &Message,
         visibility: Duration,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let Queues::Sqlite { file, .. } = self;
-        sqlite::extend(file, message, visibility, now).await
+        match self {
+            #[cfg(feature = "local")]
+            Queues::Sqlite { file, .. } => sqlite::extend(file, message, visibility, now).await,
+            Queues::Sqs(sqs) => sqs.extend(message, visibility).await,
+        }
     }
 
-    /// Removes a message that was dealt with; false if somebody else has received it since.
+    /// Removes a message that was dealt with; false if somebody else has received it since, which SQS may not tell.
     ///
     /// # Errors
-    /// The store fails.
+    /// The queue fails.
     pub async fn ack(&self, message: &Message) -> Result<bool, StoreError> {
-        let Queues::Sqlite { file, .. } = self;
-        sqlite::ack(file, message).await
+        match self {
+            #[cfg(feature = "local")]
+            Queues::Sqlite { file, .. } => sqlite::ack(file, message).await,
+            Queues::Sqs(sqs) => sqs.ack(message).await,
+        }
     }
 
-    /// Gives a message back with the reason why it was not dealt with; if it was received too often, gives it up.
+    /// Gives a message back with the reason why it was not dealt with; if it was received too often, gives it up. SQS
+    /// keeps no reasons, and gives messages up when they would be received once more.
     ///
     /// # Errors
-    /// The store fails.
+    /// The queue fails.
     pub async fn nack(
         &self,
         message: &Message,
@@ -227,63 +273,86 @@ impl Queues {
         reason: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let Queues::Sqlite {
-            file, max_receives, ..
-        } = self;
-        sqlite::nack(file, *max_receives, message, delay, reason, now).await
+        match self {
+            #[cfg(feature = "local")]
+            Queues::Sqlite {
+                file, max_receives, ..
+            } => sqlite::nack(file, *max_receives, message, delay, reason, now).await,
+            Queues::Sqs(sqs) => sqs.nack(message, delay).await,
+        }
     }
 
-    /// How full a queue is.
+    /// How full a queue is; SQS counts roughly.
     ///
     /// # Errors
-    /// The store fails.
+    /// The queue fails.
     pub async fn depth(&self, queue: Queue, now: Timestamp) -> Result<Depth, StoreError> {
-        let Queues::Sqlite { file, .. } = self;
-        sqlite::depth(file, queue, now).await
+        match self {
+            #[cfg(feature = "local")]
+            Queues::Sqlite { file, .. } => sqlite::depth(file, queue, now).await,
+            Queues::Sqs(sqs) => sqs.depth(queue).await,
+        }
     }
 
-    /// Lists the messages that were given up, of all queues, last first.
+    /// Lists messages that were given up, of all queues, last first: by when they were given up, or, on SQS, sent.
+    ///
+    /// SQS has no way to look at messages but to receive them: nobody else can, for as long as this takes.
     ///
     /// # Errors
-    /// The store fails.
+    /// The queues fail.
     pub async fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetter>, StoreError> {
-        let Queues::Sqlite { file, .. } = self;
-        sqlite::dead_letters(file, limit).await
+        match self {
+            #[cfg(feature = "local")]
+            Queues::Sqlite { file, .. } => sqlite::dead_letters(file, limit).await,
+            Queues::Sqs(sqs) => sqs.dead_letters(limit).await,
+        }
     }
 
-    /// When the next message of any queue can be received; `None` if all queues are empty.
+    /// When the next message of any queue can be received; `None` if all queues are empty, or cannot tell, as on SQS.
     ///
     /// # Errors
-    /// The store fails.
+    /// The queues fail.
     pub async fn next_visible(&self) -> Result<Option<Timestamp>, StoreError> {
-        let Queues::Sqlite { file, .. } = self;
-        sqlite::next_visible(file).await
+        match self {
+            #[cfg(feature = "local")]
+            Queues::Sqlite { file, .. } => sqlite::next_visible(file).await,
+            Queues::Sqs(_) => Ok(None),
+        }
     }
 
     /// Puts a dead letter back on its queue, as if never received.
     ///
     /// # Errors
-    /// There is no such dead letter, or the store fails.
+    /// There is no such dead letter, or the queue fails.
     pub async fn redrive(&self, id: &str, now: Timestamp) -> Result<(), StoreError> {
-        let Queues::Sqlite { file, .. } = self;
-        sqlite::redrive(file, id, now).await
+        match self {
+            #[cfg(feature = "local")]
+            Queues::Sqlite { file, .. } => sqlite::redrive(file, id, now).await,
+            Queues::Sqs(sqs) => sqs.redrive(id).await,
+        }
     }
 
     /// Puts every dead letter back on its queue and tells how many there were.
     ///
     /// # Errors
-    /// The store fails.
+    /// The queues fail.
     pub async fn redrive_all(&self, now: Timestamp) -> Result<usize, StoreError> {
-        let Queues::Sqlite { file, .. } = self;
-        sqlite::redrive_all(file, now).await
+        match self {
+            #[cfg(feature = "local")]
+            Queues::Sqlite { file, .. } => sqlite::redrive_all(file, now).await,
+            Queues::Sqs(sqs) => sqs.redrive_all(now).await,
+        }
     }
 
-    /// Removes some of the dead letters given up before `before` and tells how many.
+    /// Removes some of the dead letters given up before `before` and tells how many. SQS removes them by itself.
     ///
     /// # Errors
-    /// The store fails.
+    /// The queues fail.
     pub async fn expire(&self, before: Timestamp, limit: u32) -> Result<usize, StoreError> {
-        let Queues::Sqlite { file, .. } = self;
-        sqlite::expire(file, before, limit).await
+        match self {
+            #[cfg(feature = "local")]
+            Queues::Sqlite { file, .. } => sqlite::expire(file, before, limit).await,
+            Queues::Sqs(_) => Ok(0),
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::clock::{before, until};
+use crate::config::Host;
 use crate::delivery::{Delivery, deliver};
 use crate::intake::{IntakeError, dispatch_pending};
 use crate::queue::{Message, Queue, Sending};
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// Messages that are received at once.
 const BATCH: u32 = 10;
@@ -38,8 +40,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
 /// hand is done.
 ///
 /// # Errors
-/// None at present: failures of the store are logged, and what failed is tried again.
+/// The queues are on AWS, where functions deal with them. Other failures are logged, and what failed is tried again.
 pub async fn serve_queues(app: &App, stop: watch::Receiver<bool>) -> Result<(), StoreError> {
+    if !works_here(app) {
+        return Err(StoreError::Permanent {
+            reason: "on AWS functions deal with the queues; nothing is left to serve here; unset `QUENCH_TABLE` to serve this machine".to_owned(),
+        });
+    }
     let mut tasks = JoinSet::new();
     for queue in Queue::ALL {
         let (app, stop) = (app.clone(), stop.clone());
@@ -106,13 +113,20 @@ async fn serve_queue(app: &App, queue: Queue, mut stop: watch::Receiver<bool>) {
     while in_hand.join_next().await.is_some() {}
 }
 
+/// Whether this process is one that deals with messages; on AWS functions do, and whoever else looks on, waits.
+fn works_here(app: &App) -> bool {
+    matches!(app.config.host, Host::Machine { .. })
+}
+
 /// Deals with a message and tells its queue; true if it is done with.
 async fn handle(app: &App, message: Message) -> bool {
     let delivery = Delivery {
         id: message.id.clone(),
         body: message.body.clone(),
+        sent: Some(message.sent),
+        received: message.received,
     };
-    let failed = deliver(app, message.queue, delivery).await;
+    let failed = keep(app, &message, deliver(app, message.queue, delivery)).await;
     let told = match &failed {
         None => app.queues.ack(&message).await.map(drop),
         Some(failed) => {
@@ -130,6 +144,33 @@ async fn handle(app: &App, message: Message) -> bool {
         tracing::error!(message.id = %message.id, error = %error, "a queue cannot be told of a message");
     }
     failed.is_none()
+}
+
+/// Does the work for a message and keeps it in hand meanwhile.
+///
+/// Work is never broken off: if somebody else has the message now, both do what each can do without harm.
+async fn keep<T>(app: &App, message: &Message, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    let visibility = app.config.visibility;
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = tokio::time::sleep(visibility / 2) => {
+                let now = app.clock.now();
+                match app.queues.extend(message, visibility, now).await {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        tracing::warn!(message.id = %message.id, "a message went to another worker while it was worked on");
+                        return work.await;
+                    }
+                    Err(error) => {
+                        tracing::warn!(message.id = %message.id, error = %error, "a message could not be kept in hand for longer");
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn pause(received: u32) -> Duration {
@@ -303,6 +344,9 @@ async fn work_off(
     patience: Duration,
     mut progress: impl FnMut(&Drained),
 ) -> Result<Drained, IntakeError> {
+    if !works_here(app) {
+        return wait_for(app, &mut aim, patience).await;
+    }
     let mut left = patience;
     let mut drained = Drained::default();
     let mut in_hand: JoinSet<bool> = JoinSet::new();
@@ -338,6 +382,27 @@ async fn work_off(
         tokio::time::sleep(pause).await;
         left -= pause;
         queue_due(app, Duration::ZERO).await?;
+    }
+}
+
+/// Waits while functions work, until there is nothing more to wait for or the patience ends.
+async fn wait_for(app: &App, aim: &mut Aim, patience: Duration) -> Result<Drained, IntakeError> {
+    let begun = Instant::now();
+    let mut drained = Drained::default();
+    loop {
+        if !aim.is_reached(app).await? {
+            let standing = aim.standing(app).await?;
+            (drained.unfinished, drained.next) = (standing.unfinished, standing.next);
+        } else {
+            (drained.unfinished, drained.next) = (0, None);
+        }
+        let left = patience.saturating_sub(begun.elapsed());
+        let now = app.clock.now();
+        let late = drained.next.is_some_and(|next| until(now, next) > left);
+        if drained.unfinished == 0 || left.is_zero() || late {
+            return Ok(drained);
+        }
+        tokio::time::sleep(POLL.min(left)).await;
     }
 }
 

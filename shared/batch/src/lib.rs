@@ -1,103 +1,13 @@
-//! What the functions behind queues share: a batch of messages in, the ids of those to deliver again out.
+//! What the functions share: how they start, log and measure, and how those behind queues answer a batch.
 #![warn(missing_docs)]
 
-use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
-use lambda_runtime::Diagnostic;
-use quench_app::delivery::{Delivery, Undelivered};
+mod batch;
+#[cfg(feature = "http")]
+pub mod http;
+mod invocation;
+mod log;
+mod start;
 
-/// Why a whole batch has to be delivered again.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BatchError {
-    /// A message failed that the queue could not be told of.
-    #[error("a message without `messageId` failed: {reason}")]
-    NamelessMessage {
-        /// Why it failed.
-        reason: String,
-    },
-}
-
-impl From<BatchError> for Diagnostic {
-    fn from(error: BatchError) -> Diagnostic {
-        let BatchError::NamelessMessage { .. } = &error;
-        Diagnostic {
-            error_type: "NamelessMessage".into(),
-            error_message: error.to_string(),
-        }
-    }
-}
-
-/// Has the messages of a batch worked on and tells the queue which of them to deliver again.
-///
-/// The event source mapping must have `ReportBatchItemFailures`.
-///
-/// # Errors
-/// A message failed that has no id.
-pub async fn answer(
-    event: SqsEvent,
-    work: impl AsyncFnOnce(Vec<Delivery>) -> Vec<Undelivered>,
-) -> Result<SqsBatchResponse, BatchError> {
-    let messages = event.records.into_iter().map(|record| Delivery {
-        id: record.message_id.unwrap_or_default(),
-        body: record.body.unwrap_or_default().into_bytes(),
-    });
-    let failed = work(messages.collect()).await;
-    // An empty id in the answer would be taken for an invalid answer, with the same effect but without the reason.
-    if let Some(nameless) = failed.iter().find(|failed| failed.id.is_empty()) {
-        let reason = nameless.reason.clone();
-        return Err(BatchError::NamelessMessage { reason });
-    }
-    let mut response = SqsBatchResponse::default();
-    response.set_failures(failed.into_iter().map(|failed| failed.id));
-    Ok(response)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn failed(id: &str) -> Undelivered {
-        Undelivered {
-            id: id.to_owned(),
-            reason: "it is broken".to_owned(),
-            transient: false,
-        }
-    }
-
-    async fn answered(fail: &[&str]) -> Result<serde_json::Value, BatchError> {
-        let event = json!({"Records": [
-            {"messageId": "one", "body": "1"},
-            {"messageId": "two", "body": "2"},
-            {"body": "3"},
-        ]});
-        let event: SqsEvent = serde_json::from_value(event).unwrap();
-        let response = answer(event, async |messages| {
-            let ids: Vec<&str> = messages.iter().map(|message| message.id.as_str()).collect();
-            assert_eq!(ids, ["one", "two", ""]);
-            fail.iter().map(|id| failed(id)).collect()
-        })
-        .await?;
-        Ok(serde_json::to_value(response).unwrap())
-    }
-
-    #[tokio::test]
-    async fn only_what_failed_is_delivered_again() {
-        let response = answered(&["two"]).await.unwrap();
-        assert_eq!(
-            response,
-            json!({"batchItemFailures": [{"itemIdentifier": "two"}]})
-        );
-        let response = answered(&[]).await.unwrap();
-        assert_eq!(response, json!({"batchItemFailures": []}));
-    }
-
-    #[tokio::test]
-    async fn a_failure_that_has_no_id_fails_the_batch_with_its_reason() {
-        let error = answered(&["one", ""]).await.unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "a message without `messageId` failed: it is broken"
-        );
-        assert_eq!(Diagnostic::from(error).error_type, "NamelessMessage");
-    }
-}
+pub use batch::{BatchError, answer};
+pub use invocation::invocation;
+pub use start::{StartError, start};

@@ -1,5 +1,5 @@
 use super::*;
-use lambda_runtime::Diagnostic;
+use lambda_runtime::{Context, Diagnostic};
 use quench_app::{Config, FindingFilter, Page, Run, RunFilter, catalog};
 use quench_automations::{Library, SourceFile, load};
 use quench_findings::Transition;
@@ -32,8 +32,8 @@ async fn open(folder: &Path) -> App {
     app
 }
 
-fn event(json: &str) -> SqsEvent {
-    serde_json::from_str(json).unwrap()
+fn event(json: &str) -> LambdaEvent<SqsEvent> {
+    LambdaEvent::new(serde_json::from_str(json).unwrap(), Context::default())
 }
 
 fn failures(response: &SqsBatchResponse) -> Vec<&str> {

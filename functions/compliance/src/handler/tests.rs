@@ -1,5 +1,5 @@
 use super::*;
-use lambda_runtime::Diagnostic;
+use lambda_runtime::{Context, Diagnostic};
 use quench_app::{Config, Page, RunFilter, catalog};
 use quench_automations::{Library, SourceFile, load};
 use quench_findings::{Status, Transition};
@@ -37,7 +37,7 @@ async fn open(folder: &Path) -> App {
 }
 
 async fn deliver(app: &App, json: &str) -> Vec<String> {
-    let event = serde_json::from_str(json).unwrap();
+    let event = LambdaEvent::new(serde_json::from_str(json).unwrap(), Context::default());
     let response = handle(app, event).await.unwrap();
     let failures = response.batch_item_failures.into_iter();
     failures.map(|failure| failure.item_identifier).collect()
@@ -91,6 +91,7 @@ async fn a_failed_message_without_id_fails_the_batch_by_name() {
     let folder = TempDir::new().unwrap();
     let app = open(folder.path()).await;
     let event = serde_json::from_str(r#"{"Records": [{"body": "nonsense"}]}"#).unwrap();
+    let event = LambdaEvent::new(event, Context::default());
     let diagnostic = Diagnostic::from(handle(&app, event).await.unwrap_err());
     assert_eq!(diagnostic.error_type, "NamelessMessage");
 }

@@ -1,4 +1,5 @@
 use super::*;
+use lambda_runtime::Context;
 use quench_app::intake::intake;
 use quench_app::{Config, Queue, RunStage, catalog};
 use quench_automations::{Library, SourceFile, load};
@@ -54,7 +55,7 @@ async fn open(folder: &Path) -> (App, Vec<String>) {
 }
 
 /// The event that a queue with these messages makes, in the form of the recorded one.
-fn event(messages: &[(&str, &str)]) -> SqsEvent {
+fn event(messages: &[(&str, &str)]) -> LambdaEvent<SqsEvent> {
     let recorded = include_str!("../../tests/data/one-run.json");
     let mut event: serde_json::Value = serde_json::from_str(recorded).unwrap();
     let pattern = event["Records"][0].clone();
@@ -65,7 +66,7 @@ fn event(messages: &[(&str, &str)]) -> SqsEvent {
         record
     });
     event["Records"] = records.collect();
-    serde_json::from_value(event).unwrap()
+    LambdaEvent::new(serde_json::from_value(event).unwrap(), Context::default())
 }
 
 async fn deliver(app: &App, messages: &[(&str, &str)]) -> Vec<String> {

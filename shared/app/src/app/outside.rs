@@ -1,32 +1,28 @@
 use super::OpenError;
 use crate::config::{Config, Mail};
-use quench_actions::mailer::{Sender, SmtpSecurity, SmtpSettings};
-use quench_actions::{AddressGuard, HttpClient, HttpRules, Mailer, Outside, Secrets, certificates};
+use quench_actions::aws::Aws;
+use quench_actions::mailer::{Sender, SesSettings};
+#[cfg(feature = "local")]
+use quench_actions::mailer::{SmtpSecurity, SmtpSettings};
+use quench_actions::{
+    AddressGuard, CertificateDer, HttpClient, Mailer, Outside, Secrets, Trust, certificates,
+};
+#[cfg(feature = "local")]
 use std::net::IpAddr;
 use std::sync::Arc;
+#[cfg(feature = "local")]
 use url::Url;
 
-/// Sets up everything that leads outside, except for the connections, which the store holds.
-pub(super) fn outside(config: &Config) -> Result<Outside, OpenError> {
-    let invalid = |error: &dyn std::fmt::Display| OpenError::Outside(error.to_string());
-    let authorities = match &config.authorities {
-        None => Vec::new(),
-        Some(file) => {
-            let told = |error: &dyn std::fmt::Display| {
-                OpenError::Outside(format!(
-                    "the certificates in `{}` cannot be used: {error}",
-                    file.display()
-                ))
-            };
-            let pem = std::fs::read(file).map_err(|error| told(&error))?;
-            certificates(&pem).map_err(|error| told(&error))?
-        }
-    };
-    let sender = Sender::new(&config.mail_from)
-        .map_err(|error| invalid(&error))?
-        .with_finding_domains(config.mail_domains.iter().cloned());
+/// Sets up everything that leads outside from one machine, except for the connections, which the store holds.
+#[cfg(feature = "local")]
+pub(super) fn on_machine(config: &Config) -> Result<Outside, OpenError> {
+    let authorities = authorities(config)?;
     let mailer = match &config.mail {
-        Mail::Outbox => Mailer::outbox(config.outbox(), sender),
+        Mail::Outbox => {
+            let folder = config.outbox();
+            let folder = folder.ok_or_else(|| invalid("an outbox needs a data folder"))?;
+            Mailer::outbox(folder, sender(config)?)
+        }
         Mail::Smtp {
             url,
             user,
@@ -39,25 +35,86 @@ pub(super) fn outside(config: &Config) -> Result<Outside, OpenError> {
                 username: user.clone(),
                 password: password.clone(),
             };
-            Mailer::smtp(settings, sender, &authorities).map_err(|error| invalid(&error))?
+            Mailer::smtp(settings, sender(config)?, &authorities).map_err(invalid)?
         }
+        Mail::Ses { .. } => return Err(invalid("mail through SES is for AWS only")),
     };
-    let allowed = config.allow_hosts.iter().map(String::as_str);
-    let guard = AddressGuard::allowing(allowed).map_err(|error| invalid(&error))?;
     Ok(Outside {
-        http: HttpClient::new(HttpRules { guard, authorities }).map_err(|error| invalid(&error))?,
+        http: http(config, &Trust::system(&authorities).map_err(invalid)?)?,
         mailer,
         connections: Arc::default(),
         secrets: Secrets::Process,
     })
 }
 
+/// Sets up AWS and everything else that leads outside from it, over one client and one set of authorities.
+pub(super) fn on_aws(
+    config: &Config,
+    variables: impl FnMut(&str) -> Option<String>,
+) -> Result<(Aws, Outside), OpenError> {
+    let trust = Trust::built_in(&authorities(config)?).map_err(invalid)?;
+    let aws = Aws::new(variables, &trust).map_err(invalid)?;
+    let mailer = match &config.mail {
+        Mail::Ses {
+            configuration_set,
+            rate,
+        } => {
+            let settings = SesSettings {
+                configuration_set: configuration_set.clone(),
+                rate: rate.map(f64::from),
+            };
+            Mailer::ses(aws.clone(), settings, sender(config)?).map_err(invalid)?
+        }
+        Mail::Outbox | Mail::Smtp { .. } => {
+            return Err(invalid("on AWS mail goes through SES"));
+        }
+    };
+    let outside = Outside {
+        http: http(config, &trust)?,
+        mailer,
+        connections: Arc::default(),
+        secrets: Secrets::Process,
+    };
+    Ok((aws, outside))
+}
+
+fn invalid(error: impl std::fmt::Display) -> OpenError {
+    OpenError::Outside(error.to_string())
+}
+
+fn authorities(config: &Config) -> Result<Vec<CertificateDer<'static>>, OpenError> {
+    let Some(file) = &config.authorities else {
+        return Ok(Vec::new());
+    };
+    let told = |error: &dyn std::fmt::Display| {
+        invalid(format_args!(
+            "the certificates in `{}` cannot be used: {error}",
+            file.display()
+        ))
+    };
+    let pem = std::fs::read(file).map_err(|error| told(&error))?;
+    certificates(&pem).map_err(|error| told(&error))
+}
+
+fn sender(config: &Config) -> Result<Sender, OpenError> {
+    let sender = Sender::new(&config.mail_from).map_err(invalid)?;
+    Ok(sender.with_finding_domains(config.mail_domains.iter().cloned()))
+}
+
+fn http(config: &Config, trust: &Trust) -> Result<HttpClient, OpenError> {
+    let allowed = config.allow_hosts.iter().map(String::as_str);
+    let guard = AddressGuard::allowing(allowed).map_err(invalid)?;
+    HttpClient::trusting(guard, trust).map_err(invalid)
+}
+
+#[cfg(feature = "local")]
 /// The host as sockets take it: IPv6 without brackets.
 fn host(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     host.trim_matches(['[', ']']).to_owned()
 }
 
+#[cfg(feature = "local")]
 /// `smtps` is TLS from the first byte, `smtp` is TLS after a greeting; a server on this machine needs none.
 fn security(url: &Url) -> SmtpSecurity {
     let host = host(url);
@@ -96,11 +153,11 @@ mod tests {
     fn a_wrong_allow_list_or_certificate_file_is_told() {
         let mut config = Config::local("x");
         config.allow_hosts = vec!["not a host".into()];
-        let told = outside(&config).unwrap_err().to_string();
+        let told = on_machine(&config).unwrap_err().to_string();
         assert!(told.contains("`not a host`"), "{told}");
         let mut config = Config::local("x");
         config.authorities = Some("/nowhere/own.pem".into());
-        let told = outside(&config).unwrap_err().to_string();
+        let told = on_machine(&config).unwrap_err().to_string();
         assert!(told.contains("`/nowhere/own.pem`"), "{told}");
     }
 }

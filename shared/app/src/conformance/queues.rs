@@ -1,260 +1,192 @@
-use super::{MINUTE, SECOND};
-use crate::queue::{Depth, Queue, Queues, Sending};
-use crate::specimen::moment;
+//! What every kind of queue promises. How it goes beyond, each kind's own tests tell.
+
+use super::SECOND;
+use crate::clock::Clock;
+use crate::queue::{Depth, Message, Queue, Queues, Sending};
+use jiff::Timestamp;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-pub(crate) async fn a_message_comes_back_until_it_is_acknowledged(queues: &Queues) {
+/// How far apart the clocks of a queue and of its users may be.
+const APART: Duration = SECOND.saturating_mul(2);
+
+/// Queues that are fresh and empty, and the clock they go by.
+pub(crate) struct Setting {
+    pub(crate) queues: Queues,
+    pub(crate) clock: Clock,
+    /// After so many deliveries in vain a message is given up.
+    pub(crate) max_receives: u32,
+}
+
+impl Setting {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Lets time go by, a bit more than is asked for where that takes real time.
+    async fn pass(&self, time: Duration) {
+        match self.clock {
+            Clock::Manual(_) => self.clock.advance(time),
+            Clock::System => tokio::time::sleep(time + SECOND / 5).await,
+        }
+    }
+
+    async fn send(&self, queue: Queue, body: &[u8], delay: Duration) {
+        let sending = Sending {
+            delay,
+            ..Sending::default()
+        };
+        let sent = self.queues.send(queue, body, sending, self.now());
+        sent.await.unwrap();
+    }
+
+    async fn receive(&self, queue: Queue, visibility: Duration) -> Vec<Message> {
+        let received = self.queues.receive(queue, 9, visibility, self.now());
+        received.await.unwrap()
+    }
+
+    async fn receive_one(&self, queue: Queue, visibility: Duration) -> Message {
+        let mut received = self.receive(queue, visibility).await;
+        assert_eq!(received.len(), 1, "{received:?}");
+        received.remove(0)
+    }
+
+    async fn is_empty(&self, queue: Queue) -> bool {
+        self.receive(queue, SECOND).await.is_empty()
+    }
+}
+
+pub(crate) async fn a_message_comes_back_until_it_is_acknowledged(setting: &Setting) {
     let queue = Queue::Alert;
-    queues
-        .send(queue, b"one", Sending::default(), moment(0))
-        .await
-        .unwrap();
+    let sent = setting.now();
+    setting.send(queue, b"one", Duration::ZERO).await;
+    assert!(setting.is_empty(Queue::Runs).await);
+    let first = setting.receive_one(queue, SECOND * 2).await;
     assert_eq!(
-        queues
-            .receive(Queue::Runs, 9, MINUTE, moment(0))
-            .await
-            .unwrap(),
-        []
+        (first.body.as_slice(), first.received, first.queue),
+        (&b"one"[..], 1, queue)
     );
-    let first = queues
-        .receive(queue, 9, MINUTE, moment(0))
-        .await
-        .unwrap()
-        .remove(0);
-    assert_eq!(
-        (first.body.as_slice(), first.received, first.sent),
-        (&b"one"[..], 1, moment(0))
-    );
-    assert_eq!(
-        queues.receive(queue, 9, MINUTE, moment(59)).await.unwrap(),
-        []
-    );
-    assert!(queues.extend(&first, MINUTE, moment(30)).await.unwrap());
-    assert_eq!(
-        queues.receive(queue, 9, MINUTE, moment(89)).await.unwrap(),
-        []
-    );
-    let second = queues
-        .receive(queue, 9, MINUTE, moment(90))
-        .await
-        .unwrap()
-        .remove(0);
+    assert!(first.sent.duration_since(sent).abs() < APART.try_into().unwrap());
+    assert!(setting.is_empty(queue).await);
+    setting.pass(SECOND * 2).await;
+    let second = setting.receive_one(queue, SECOND * 2).await;
     assert_eq!((&second.id, second.received), (&first.id, 2));
-    // The first receiver is late: the message is no longer its own.
-    assert!(!queues.ack(&first).await.unwrap());
-    assert!(!queues.extend(&first, MINUTE, moment(91)).await.unwrap());
-    queues
-        .nack(&first, Duration::ZERO, "late", moment(91))
-        .await
-        .unwrap();
-    assert_eq!(
-        queues.receive(queue, 9, MINUTE, moment(92)).await.unwrap(),
-        []
-    );
-    assert!(queues.ack(&second).await.unwrap());
-    assert_eq!(
-        queues.receive(queue, 9, MINUTE, moment(999)).await.unwrap(),
-        []
-    );
-    assert_eq!(
-        queues.depth(queue, moment(999)).await.unwrap(),
-        Depth::default()
-    );
+    assert_eq!((&second.body, second.sent), (&first.body, first.sent));
+    assert!(setting.queues.ack(&second).await.unwrap());
+    setting.pass(SECOND * 2).await;
+    assert!(setting.is_empty(queue).await);
+    let depth = setting.queues.depth(queue, setting.now()).await.unwrap();
+    assert_eq!(depth, Depth::default());
 }
 
-pub(crate) async fn a_delayed_message_waits(queues: &Queues) {
-    let sending = Sending {
-        delay: MINUTE,
-        ..Sending::default()
-    };
-    queues
-        .send(Queue::Runs, b"late", sending, moment(0))
-        .await
-        .unwrap();
-    queues
-        .send(Queue::Runs, b"now", Sending::default(), moment(1))
-        .await
-        .unwrap();
-    let depth = queues.depth(Queue::Runs, moment(1)).await.unwrap();
+pub(crate) async fn a_message_is_kept_in_hand(setting: &Setting) {
+    let queue = Queue::Recommendation;
+    setting.send(queue, b"slow", Duration::ZERO).await;
+    let message = setting.receive_one(queue, SECOND * 2).await;
+    setting.pass(SECOND).await;
+    let extended = setting.queues.extend(&message, SECOND * 2, setting.now());
+    assert!(extended.await.unwrap());
+    setting.pass(SECOND).await;
+    assert!(setting.is_empty(queue).await);
+    let depth = setting.queues.depth(queue, setting.now()).await.unwrap();
+    assert_eq!((depth.ready, depth.in_hand), (0, 1));
+    setting.pass(SECOND).await;
+    let again = setting.receive_one(queue, SECOND).await;
+    assert_eq!(again.received, 2);
+    // It is gone, so it cannot be kept.
+    assert!(setting.queues.ack(&again).await.unwrap());
+    let extended = setting.queues.extend(&again, SECOND, setting.now());
+    assert!(!extended.await.unwrap());
+}
+
+pub(crate) async fn a_message_given_back_comes_after_its_pause(setting: &Setting) {
+    let queue = Queue::Alert;
+    setting.send(queue, b"not yet", Duration::ZERO).await;
+    let message = setting.receive_one(queue, SECOND * 60).await;
+    let (reason, now) = ("too early", setting.now());
+    let given = setting.queues.nack(&message, SECOND * 2, reason, now);
+    given.await.unwrap();
+    assert!(setting.is_empty(queue).await);
+    setting.pass(SECOND * 2).await;
+    assert_eq!(setting.receive_one(queue, SECOND).await.received, 2);
+}
+
+pub(crate) async fn a_delayed_message_waits(setting: &Setting) {
+    let queue = Queue::Runs;
+    setting.send(queue, b"late", SECOND * 2).await;
+    setting.send(queue, b"now", Duration::ZERO).await;
+    let depth = setting.queues.depth(queue, setting.now()).await.unwrap();
     assert_eq!((depth.ready, depth.delayed), (1, 1));
-    let bodies = async |second| {
-        let messages = queues
-            .receive(Queue::Runs, 9, MINUTE * 60, moment(second))
-            .await
-            .unwrap();
-        messages
-            .into_iter()
-            .map(|message| String::from_utf8(message.body).unwrap())
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(bodies(59).await, ["now"]);
-    assert_eq!(queues.next_visible().await.unwrap(), Some(moment(60)));
-    assert_eq!(bodies(60).await, ["late"]);
+    let now = setting.receive_one(queue, SECOND * 60).await;
+    assert_eq!(now.body, b"now");
+    setting.pass(SECOND).await;
+    assert!(setting.is_empty(queue).await);
+    setting.pass(SECOND).await;
+    let late = setting.receive_one(queue, SECOND * 60).await;
+    assert_eq!(late.body, b"late");
 }
 
-pub(crate) async fn a_message_in_vain_becomes_a_dead_letter(queues: &Queues, max_receives: u32) {
+pub(crate) async fn all_that_is_sent_arrives_as_it_was(setting: &Setting) {
     let queue = Queue::Compliance;
-    queues
-        .send(queue, b"bad", Sending::default(), moment(0))
-        .await
-        .unwrap();
-    queues
-        .send(queue, b"lost", Sending::default(), moment(0))
-        .await
-        .unwrap();
-    let mut second = 0;
-    for _ in 0..max_receives {
-        let messages = queues
-            .receive(queue, 9, MINUTE, moment(second))
-            .await
-            .unwrap();
-        assert_eq!(messages.len(), 2);
-        let bad = messages
-            .iter()
-            .find(|message| message.body == b"bad")
-            .unwrap();
-        queues
-            .nack(bad, MINUTE, "it is bad", moment(second))
-            .await
-            .unwrap();
-        second += 60;
-    }
-    assert_eq!(
-        queues
-            .receive(queue, 9, MINUTE, moment(second))
-            .await
-            .unwrap(),
-        []
-    );
-    let dead = queues.dead_letters(9).await.unwrap();
-    let told: Vec<_> = dead
-        .iter()
-        .map(|letter| {
-            (
-                letter.body.as_str(),
-                letter.reason.as_deref().unwrap(),
-                letter.received,
-            )
-        })
+    let bodies: BTreeSet<Vec<u8>> = (0..27)
+        .map(|number| format!("{{\"n\": {number}, \"t\": \"\\u0001 \u{e4}\u{1f512}\"}}\n").into())
         .collect();
-    assert_eq!(
-        told,
-        [
-            (
-                "lost",
-                "whoever received it did not finish in time",
-                max_receives
-            ),
-            ("bad", "it is bad", max_receives),
-        ]
-    );
-    assert_eq!(queues.depth(queue, moment(second)).await.unwrap().dead, 2);
-
-    queues.redrive(&dead[1].id, moment(second)).await.unwrap();
-    assert!(queues.redrive(&dead[1].id, moment(second)).await.is_err());
-    assert!(queues.redrive("nonsense", moment(second)).await.is_err());
-    let alive = queues
-        .receive(queue, 9, MINUTE, moment(second))
-        .await
-        .unwrap()
-        .remove(0);
-    assert_eq!((alive.body.as_slice(), alive.received), (&b"bad"[..], 1));
-    assert_eq!(queues.redrive_all(moment(second)).await.unwrap(), 1);
-    assert_eq!(queues.dead_letters(9).await.unwrap(), []);
-}
-
-pub(crate) async fn a_key_keeps_twins_out(queues: &Queues) {
-    let keyed = |delay| Sending {
-        delay,
-        dedupe: Some("key".to_owned()),
-        sweep: false,
-    };
-    let queue = Queue::Runs;
-    queues
-        .send(queue, b"x", keyed(MINUTE), moment(0))
-        .await
-        .unwrap();
-    queues
-        .send(queue, b"x", keyed(SECOND), moment(0))
-        .await
-        .unwrap();
-    queues
-        .send(queue, b"x", keyed(MINUTE), moment(0))
-        .await
-        .unwrap();
-    let messages = queues.receive(queue, 9, MINUTE, moment(1)).await.unwrap();
-    assert_eq!(messages.len(), 1);
-    // One that is in somebody's hand may be on its way out, so it does not count.
-    queues
-        .send(queue, b"x", keyed(Duration::ZERO), moment(2))
-        .await
-        .unwrap();
-    queues.ack(&messages[0]).await.unwrap();
-    assert_eq!(
-        queues
-            .receive(queue, 9, MINUTE, moment(2))
-            .await
-            .unwrap()
-            .len(),
-        1
-    );
-    // One whose receiver has not been heard of for too long does again.
-    queues
-        .send(queue, b"x", keyed(Duration::ZERO), moment(62))
-        .await
-        .unwrap();
-    assert_eq!(
-        queues
-            .receive(queue, 9, MINUTE, moment(62))
-            .await
-            .unwrap()
-            .len(),
-        1
-    );
-}
-
-pub(crate) async fn a_dead_twin_keeps_out_only_those_who_ask(queues: &Queues, max_receives: u32) {
-    let sending = |sweep| Sending {
-        dedupe: Some("key".to_owned()),
-        sweep,
-        ..Sending::default()
-    };
-    let queue = Queue::Runs;
-    queues
-        .send(queue, b"x", sending(false), moment(0))
-        .await
-        .unwrap();
-    for _ in 0..max_receives {
-        let message = queues
-            .receive(queue, 9, MINUTE, moment(0))
-            .await
-            .unwrap()
-            .remove(0);
-        queues
-            .nack(&message, Duration::ZERO, "bad", moment(0))
-            .await
-            .unwrap();
+    let outgoing = bodies
+        .iter()
+        .map(|body| (body.clone(), Sending::default()))
+        .collect();
+    let sent = setting.queues.send_all(queue, outgoing, setting.now());
+    sent.await.unwrap();
+    let mut arrived = BTreeSet::new();
+    while arrived.len() < bodies.len() {
+        let received = setting.receive(queue, SECOND * 60).await;
+        assert!(!received.is_empty());
+        for message in received {
+            assert!(arrived.insert(message.body), "nobody else has it in hand");
+        }
     }
-    queues
-        .send(queue, b"x", sending(true), moment(0))
-        .await
-        .unwrap();
-    assert_eq!(
-        queues.receive(queue, 9, MINUTE, moment(0)).await.unwrap(),
-        []
+    assert_eq!(arrived, bodies);
+    let none = setting.queues.send_all(queue, Vec::new(), setting.now());
+    none.await.unwrap();
+}
+
+pub(crate) async fn a_message_in_vain_becomes_a_dead_letter(setting: &Setting) {
+    let queue = Queue::Compliance;
+    let queues = &setting.queues;
+    setting.send(queue, b"bad", Duration::ZERO).await;
+    setting.send(queue, b"lost", Duration::ZERO).await;
+    for _ in 0..setting.max_receives {
+        let messages = setting.receive(queue, SECOND).await;
+        assert_eq!(messages.len(), 2);
+        let bad = messages.iter().find(|message| message.body == b"bad");
+        let given = queues.nack(bad.unwrap(), SECOND, "it is bad", setting.now());
+        given.await.unwrap();
+        setting.pass(SECOND).await;
+    }
+    assert!(setting.is_empty(queue).await);
+    let mut dead = queues.dead_letters(9).await.unwrap();
+    dead.sort_by(|one, other| one.body.cmp(&other.body));
+    let bodies: Vec<_> = dead.iter().map(|letter| letter.body.as_str()).collect();
+    assert_eq!(bodies, ["bad", "lost"]);
+    assert!(
+        dead.iter()
+            .all(|letter| letter.queue == queue && letter.received >= setting.max_receives)
     );
-    queues
-        .send(queue, b"x", sending(false), moment(0))
-        .await
-        .unwrap();
+    assert_eq!(queues.dead_letters(1).await.unwrap().len(), 1);
+    let depth = queues.depth(queue, setting.now()).await.unwrap();
+    assert_eq!((depth.dead, depth.ready), (2, 0));
+
+    queues.redrive(&dead[0].id, setting.now()).await.unwrap();
+    let again = queues.redrive(&dead[0].id, setting.now()).await;
     assert_eq!(
-        queues
-            .receive(queue, 9, MINUTE, moment(0))
-            .await
-            .unwrap()
-            .len(),
-        1
+        again.unwrap_err().to_string(),
+        format!("there is no dead letter `{}`", dead[0].id)
     );
-    assert_eq!(queues.expire(moment(0), 9).await.unwrap(), 0);
-    assert_eq!(queues.expire(moment(1), 9).await.unwrap(), 1);
+    assert!(queues.redrive("nonsense", setting.now()).await.is_err());
+    let alive = setting.receive_one(queue, SECOND * 60).await;
+    assert_eq!((alive.body.as_slice(), alive.received), (&b"bad"[..], 1));
+    assert_eq!(queues.redrive_all(setting.now()).await.unwrap(), 1);
+    assert_eq!(queues.dead_letters(9).await.unwrap(), []);
+    let alive = setting.receive_one(queue, SECOND * 60).await;
+    assert_eq!((alive.body.as_slice(), alive.received), (&b"lost"[..], 1));
 }

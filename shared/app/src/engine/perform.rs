@@ -33,16 +33,18 @@ impl Prepared {
     }
 }
 
-/// The limits and the name of an attempt.
-pub(crate) fn attempt(run: &str, task: &Task<'_>) -> Attempt {
+/// How long an attempt at a step may take.
+pub(crate) fn limit(task: &Task<'_>) -> Duration {
+    let timeout = task.step.timeout.unwrap_or(DEFAULT_TIMEOUT);
+    timeout.min(LONGEST_TIMEOUT)
+}
+
+/// The limit and the name of an attempt.
+pub(crate) fn attempt(run: &str, task: &Task<'_>, limit: Duration) -> Attempt {
     Attempt {
         key: key(run, &task.path),
         number: task.attempt,
-        timeout: task
-            .step
-            .timeout
-            .unwrap_or(DEFAULT_TIMEOUT)
-            .min(LONGEST_TIMEOUT),
+        timeout: limit,
     }
 }
 

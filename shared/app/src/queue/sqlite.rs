@@ -230,7 +230,7 @@ pub(super) async fn dead_letters(file: &Sqlite, limit: u32) -> Result<Vec<DeadLe
                 body: String::from_utf8_lossy(&body).into_owned(),
                 received: row.get(3)?,
                 sent: time(row.get(4)?),
-                died: time(row.get(5)?),
+                died: Some(time(row.get(5)?)),
                 reason: row.get(6)?,
             })
         })?;
@@ -295,3 +295,6 @@ pub(super) async fn expire(
 fn id_of(receipt: &str) -> Option<i64> {
     receipt.split('.').next()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;

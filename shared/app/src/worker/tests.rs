@@ -2,7 +2,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::run::{Event, RunState};
 use crate::specimen::{RULES, app, apply, event, moment};
-use crate::store::{Page, RunFilter, RunStage, Store};
+use crate::store::{Page, RunFilter, RunStage};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
@@ -237,12 +237,12 @@ async fn a_crash_at_any_write_from_the_message_to_the_last_step_loses_and_double
 }
 
 fn writes(app: &App) -> u64 {
-    let Store::Sqlite(file) = &app.store;
+    let file = app.store.sqlite();
     file.crash().writes()
 }
 
 fn arm(app: &App, n: u64, done: bool) {
-    let Store::Sqlite(file) = &app.store;
+    let file = app.store.sqlite();
     match done {
         true => file.crash().arm_after(n),
         false => file.crash().arm_before(n),

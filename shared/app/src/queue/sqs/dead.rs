@@ -1,0 +1,165 @@
+use super::batch::{Outgoing, batches};
+use super::{BATCH, Place, Received, Sqs};
+use crate::queue::DeadLetter;
+use crate::store::StoreError;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How long dead letters stay in hand while they are looked through.
+const LOOK: Duration = Duration::from_secs(60);
+/// Without a wait SQS asks some of its machines only, and may find nothing where there is something.
+const WAIT: Duration = Duration::from_secs(1);
+
+impl Sqs {
+    /// URL of the queue that a queue's redrive policy names, if it has one.
+    pub(super) async fn dead<'a>(&self, place: &'a Place) -> Result<Option<&'a str>, StoreError> {
+        let find = || async {
+            let request = json!({"QueueUrl": place.url, "AttributeNames": ["RedrivePolicy"]});
+            let answer = self.call("GetQueueAttributes", &request).await?;
+            let Some(policy) = answer["Attributes"]["RedrivePolicy"].as_str() else {
+                return Ok(None);
+            };
+            let policy: Value = serde_json::from_str(policy).unwrap_or_default();
+            let arn = policy["deadLetterTargetArn"].as_str().unwrap_or_default();
+            // arn:aws:sqs:REGION:ACCOUNT:NAME
+            let (Some(account), Some(name)) = (arn.split(':').nth(4), arn.split(':').nth(5)) else {
+                return Ok(None);
+            };
+            let request = json!({"QueueName": name, "QueueOwnerAWSAccountId": account});
+            let answer = self.call("GetQueueUrl", &request).await?;
+            Ok(answer["QueueUrl"].as_str().map(str::to_owned))
+        };
+        let url = place.dead.get_or_try_init(find).await?;
+        Ok(url.as_deref())
+    }
+
+    /// SQS has no way to look at messages but to receive them, so they are taken in hand for a moment and put back.
+    /// When they were given up it does not tell.
+    pub(in crate::queue) async fn dead_letters(
+        &self,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut letters = Vec::new();
+        for (queue, place) in self.queues.iter() {
+            let Some(url) = self.dead(place).await? else {
+                continue;
+            };
+            let mut taken = Vec::new();
+            let looked = async {
+                while letters.len() + taken.len() < limit {
+                    let left = limit - letters.len() - taken.len();
+                    let more = self.take(url, left, LOOK, WAIT).await?;
+                    if more.is_empty() {
+                        break;
+                    }
+                    taken.extend(more);
+                }
+                Ok(())
+            };
+            let looked = looked.await;
+            self.put_back(url, &taken).await;
+            looked?;
+            letters.extend(taken.into_iter().map(|message| DeadLetter {
+                id: message.id,
+                queue: *queue,
+                body: message.body,
+                received: message.received,
+                sent: message.sent,
+                died: None,
+                reason: None,
+            }));
+        }
+        letters.sort_by(|one, other| other.sent.cmp(&one.sent).then(one.id.cmp(&other.id)));
+        Ok(letters)
+    }
+
+    /// What cannot be put back now comes back by itself.
+    async fn put_back<'a>(&self, url: &str, taken: impl IntoIterator<Item = &'a Received>) {
+        for message in taken {
+            if let Err(error) = self.see_again(url, &message.receipt, Duration::ZERO).await {
+                tracing::warn!(message.id = %message.id, error = %error, "a dead letter could not be put back");
+            }
+        }
+    }
+
+    pub(in crate::queue) async fn redrive(&self, id: &str) -> Result<(), StoreError> {
+        for place in self.queues.values() {
+            let Some(url) = self.dead(place).await? else {
+                continue;
+            };
+            let mut others = Vec::new();
+            let found = async {
+                loop {
+                    let taken = self.take(url, BATCH, LOOK, WAIT).await?;
+                    if taken.is_empty() {
+                        return Ok(None);
+                    }
+                    let mut found = None;
+                    for message in taken {
+                        match message.id == id {
+                            true => found = Some(message),
+                            false => others.push(message),
+                        }
+                    }
+                    if found.is_some() {
+                        return Ok(found);
+                    }
+                }
+            };
+            let found = found.await;
+            self.put_back(url, &others).await;
+            if let Some(found) = found? {
+                return self.move_back(place, url, vec![found]).await;
+            }
+        }
+        Err(StoreError::Missing {
+            what: "dead letter",
+            name: id.to_owned(),
+        })
+    }
+
+    /// Those that die again meanwhile are left where they are.
+    pub(in crate::queue) async fn redrive_all(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let mut moved = 0;
+        for place in self.queues.values() {
+            let Some(url) = self.dead(place).await? else {
+                continue;
+            };
+            loop {
+                let taken = self.take(url, BATCH, LOOK, WAIT).await?;
+                let (old, new): (Vec<_>, Vec<_>) =
+                    taken.into_iter().partition(|message| message.sent <= now);
+                self.put_back(url, &new).await;
+                if old.is_empty() {
+                    break;
+                }
+                moved += old.len();
+                self.move_back(place, url, old).await?;
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Sends letters to the queue they came from and only then removes them: a crash between makes twins, no loss.
+    async fn move_back(
+        &self,
+        place: &Place,
+        dead: &str,
+        letters: Vec<Received>,
+    ) -> Result<(), StoreError> {
+        let outgoing = letters
+            .iter()
+            .enumerate()
+            .map(|(number, letter)| Outgoing::new(number, letter.body.as_bytes(), Duration::ZERO));
+        for batch in batches(outgoing.collect::<Result<_, _>>()?) {
+            self.send_batch(&place.url, batch).await?;
+        }
+        for letter in letters {
+            self.delete(dead, &letter.receipt).await?;
+        }
+        self.news.send_replace(());
+        Ok(())
+    }
+}

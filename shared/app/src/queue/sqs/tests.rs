@@ -1,0 +1,213 @@
+//! What queues of SQS do on an emulator, and what a fake tells of that the emulator does not do.
+
+use super::*;
+use crate::clock::Clock;
+use crate::conformance::queues::{self as conformance, Setting};
+use crate::emulated::{self, emulator};
+use crate::queue::Queues;
+use axum::Router;
+use axum::extract::State;
+use axum::response::Json;
+use axum::routing::post;
+use quench_actions::Trust;
+use quench_emulator::Emulator;
+use std::sync::Mutex;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+async fn fresh(max_receives: u32) -> (Queues, Aws, Arc<Emulator>) {
+    let emulator = emulator();
+    let aws = emulated::aws(&emulator);
+    let mut urls = BTreeMap::new();
+    for queue in Queue::ALL {
+        let url = emulated::queue(&aws, queue.name(), max_receives).await;
+        urls.insert(queue, Url::parse(&url).unwrap());
+    }
+    (Queues::sqs(aws.clone(), &urls), aws, emulator)
+}
+
+macro_rules! promises {
+    ($($promise:ident)*) => {$(
+        #[tokio::test]
+        async fn $promise() {
+            let max_receives = 2;
+            let (queues, _aws, _emulator) = fresh(max_receives).await;
+            let clock = Clock::System;
+            conformance::$promise(&Setting { queues, clock, max_receives }).await;
+        }
+    )*};
+}
+
+promises! {
+    a_message_comes_back_until_it_is_acknowledged
+    a_message_is_kept_in_hand
+    a_message_given_back_comes_after_its_pause
+    a_delayed_message_waits
+    all_that_is_sent_arrives_as_it_was
+    a_message_in_vain_becomes_a_dead_letter
+}
+
+async fn send(queues: &Queues, body: &[u8]) -> Result<(), StoreError> {
+    let now = Timestamp::now();
+    queues
+        .send(Queue::Alert, body, Sending::default(), now)
+        .await
+}
+
+#[tokio::test]
+async fn the_largest_message_is_sent_and_one_that_is_larger_is_refused() {
+    let (queues, _aws, _emulator) = fresh(2).await;
+    let mut body = vec![b'x'; 1024 * 1024];
+    send(&queues, &body).await.unwrap();
+    let now = Timestamp::now();
+    let received = queues.receive(Queue::Alert, 1, SECOND, now).await.unwrap();
+    assert!(received[0].body == body);
+    body.push(b'x');
+    let error = send(&queues, &body).await.unwrap_err();
+    assert!(!error.is_transient());
+    assert_eq!(
+        error.to_string(),
+        "a message of 1048577 bytes cannot be queued: 1048576 is the most"
+    );
+}
+
+#[tokio::test]
+async fn a_message_that_the_queue_itself_refuses_is_told_and_never_repeated() {
+    let (queues, aws, _emulator) = fresh(2).await;
+    let Queues::Sqs(sqs) = &queues else {
+        panic!("these queues are on SQS")
+    };
+    let request = json!({
+        "QueueUrl": sqs.place(Queue::Alert).unwrap().url,
+        "Attributes": {"MaximumMessageSize": "1024"},
+    });
+    let set = aws.json(Service::Sqs, "SetQueueAttributes", &request);
+    set.await.unwrap();
+    let error = send(&queues, &[b'x'; 2000]).await.unwrap_err();
+    assert!(!error.is_transient());
+    assert!(
+        error.to_string().starts_with("SQS took 0 of 1 messages: "),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_queue_that_is_not_named_is_told_with_its_variable() {
+    let emulator = emulator();
+    let queues = Queues::sqs(emulated::aws(&emulator), &BTreeMap::new());
+    let error = send(&queues, b"x").await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "this process does not know the queue `alert`: set `QUENCH_QUEUE_ALERT`"
+    );
+    assert_eq!(queues.dead_letters(9).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_queue_that_is_not_there_is_a_lasting_fault() {
+    let emulator = emulator();
+    let url = Url::parse(&format!("{}/000000000000/none", emulator.endpoint())).unwrap();
+    let queues = Queues::sqs(
+        emulated::aws(&emulator),
+        &BTreeMap::from([(Queue::Alert, url)]),
+    );
+    let error = send(&queues, b"x").await.unwrap_err();
+    assert!(!error.is_transient(), "{error}");
+}
+
+/// What the fake answers, one after the other, and the requests it got.
+#[derive(Default)]
+struct Script {
+    answers: Vec<Value>,
+    asked: Vec<Value>,
+}
+
+/// SQS as it answers when it does not take all of a batch, which the emulator never does.
+async fn fake(answers: &[Value]) -> (Queues, Arc<Mutex<Script>>) {
+    let script = Arc::new(Mutex::new(Script {
+        answers: answers.to_vec(),
+        asked: Vec::new(),
+    }));
+    let answer = |State(script): State<Arc<Mutex<Script>>>, body: axum::body::Bytes| async move {
+        let mut script = script.lock().unwrap();
+        script.asked.push(serde_json::from_slice(&body).unwrap());
+        Json(script.answers.remove(0))
+    };
+    let routes = Router::new()
+        .route("/", post(answer))
+        .with_state(Arc::clone(&script));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    let variables = [
+        ("AWS_ENDPOINT_URL", endpoint.as_str()),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+    ];
+    let find = |name: &str| {
+        let mut variables = variables.iter();
+        let found = variables.find(|(known, _)| *known == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    let aws = Aws::new(find, &Trust::built_in(&[]).unwrap()).unwrap();
+    let url = Url::parse(&format!("{endpoint}/111122223333/alert")).unwrap();
+    (
+        Queues::sqs(aws, &BTreeMap::from([(Queue::Alert, url)])),
+        script,
+    )
+}
+
+fn failed(id: &str, sender: bool) -> Value {
+    json!({"Id": id, "Code": "InternalError", "Message": "try again", "SenderFault": sender})
+}
+
+async fn send_three(queues: &Queues) -> Result<(), StoreError> {
+    let outgoing = ["a", "b", "c"].map(|body| (body.as_bytes().to_vec(), Sending::default()));
+    let now = Timestamp::now();
+    queues.send_all(Queue::Alert, outgoing.into(), now).await
+}
+
+fn bodies(request: &Value) -> Vec<&str> {
+    let entries = request["Entries"].as_array().unwrap().iter();
+    entries
+        .map(|entry| entry["MessageBody"].as_str().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn only_what_was_not_taken_is_sent_again() {
+    let (queues, script) = fake(&[
+        json!({"Successful": [{"Id": "1"}], "Failed": [failed("0", false), failed("2", false)]}),
+        json!({"Successful": [{"Id": "2"}], "Failed": [failed("0", false)]}),
+        json!({"Successful": [{"Id": "0"}]}),
+    ])
+    .await;
+    send_three(&queues).await.unwrap();
+    let script = script.lock().unwrap();
+    let asked: Vec<_> = script.asked.iter().map(bodies).collect();
+    assert_eq!(asked, [&["a", "b", "c"][..], &["a", "c"], &["a"]]);
+}
+
+#[tokio::test]
+async fn what_is_never_taken_is_an_error_that_may_pass() {
+    let refusal = json!({"Successful": [{"Id": "0"}, {"Id": "2"}], "Failed": [failed("1", false)]});
+    let later = json!({"Failed": [failed("1", false)]});
+    let (queues, script) = fake(&[refusal, later.clone(), later.clone(), later]).await;
+    let error = send_three(&queues).await.unwrap_err();
+    assert!(error.is_transient());
+    assert_eq!(
+        error.to_string(),
+        "SQS took 0 of 1 messages: try again (InternalError)"
+    );
+    assert_eq!(script.lock().unwrap().asked.len(), 4);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_message_is_not_tried_again() {
+    let refusal = json!({"Successful": [{"Id": "0"}, {"Id": "2"}], "Failed": [failed("1", true)]});
+    let (queues, script) = fake(&[refusal]).await;
+    let error = send_three(&queues).await.unwrap_err();
+    assert!(!error.is_transient());
+    assert_eq!(script.lock().unwrap().asked.len(), 1);
+}

@@ -1,0 +1,126 @@
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use jiff::Timestamp;
+use lambda_runtime::Diagnostic;
+use quench_app::delivery::{Delivery, Undelivered};
+
+/// Why a whole batch has to be delivered again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BatchError {
+    /// A message failed that the queue could not be told of.
+    #[error("a message without `messageId` failed: {reason}")]
+    NamelessMessage {
+        /// Why it failed.
+        reason: String,
+    },
+}
+
+impl From<BatchError> for Diagnostic {
+    fn from(error: BatchError) -> Diagnostic {
+        let BatchError::NamelessMessage { .. } = &error;
+        Diagnostic {
+            error_type: "NamelessMessage".into(),
+            error_message: error.to_string(),
+        }
+    }
+}
+
+/// Has the messages of a batch worked on and tells the queue which of them to deliver again.
+///
+/// The event source mapping must have `ReportBatchItemFailures`.
+///
+/// # Errors
+/// A message failed that has no id.
+pub async fn answer(
+    event: SqsEvent,
+    work: impl AsyncFnOnce(Vec<Delivery>) -> Vec<Undelivered>,
+) -> Result<SqsBatchResponse, BatchError> {
+    let messages = event.records.into_iter().map(delivery);
+    let failed = work(messages.collect()).await;
+    // An empty id in the answer would be taken for an invalid answer, with the same effect but without the reason.
+    if let Some(nameless) = failed.iter().find(|failed| failed.id.is_empty()) {
+        let reason = nameless.reason.clone();
+        return Err(BatchError::NamelessMessage { reason });
+    }
+    let mut response = SqsBatchResponse::default();
+    response.set_failures(failed.into_iter().map(|failed| failed.id));
+    Ok(response)
+}
+
+fn delivery(record: SqsMessage) -> Delivery {
+    let number = |name: &str| -> Option<i64> { record.attributes.get(name)?.parse().ok() };
+    let sent = number("SentTimestamp").and_then(|sent| Timestamp::from_millisecond(sent).ok());
+    let received = number("ApproximateReceiveCount").and_then(|count| count.try_into().ok());
+    Delivery {
+        id: record.message_id.unwrap_or_default(),
+        sent,
+        received: received.unwrap_or(1),
+        body: record.body.unwrap_or_default().into_bytes(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn failed(id: &str) -> Undelivered {
+        Undelivered {
+            id: id.to_owned(),
+            reason: "it is broken".to_owned(),
+            transient: false,
+        }
+    }
+
+    async fn answered(fail: &[&str]) -> Result<serde_json::Value, BatchError> {
+        let event = json!({"Records": [
+            {"messageId": "one", "body": "1"},
+            {"messageId": "two", "body": "2"},
+            {"body": "3"},
+        ]});
+        let event: SqsEvent = serde_json::from_value(event).unwrap();
+        let response = answer(event, async |messages| {
+            let ids: Vec<&str> = messages.iter().map(|message| message.id.as_str()).collect();
+            assert_eq!(ids, ["one", "two", ""]);
+            fail.iter().map(|id| failed(id)).collect()
+        })
+        .await?;
+        Ok(serde_json::to_value(response).unwrap())
+    }
+
+    #[test]
+    fn what_the_queue_tells_of_a_message_is_passed_on() {
+        let record = json!({
+            "messageId": "one",
+            "body": "1",
+            "attributes": {"SentTimestamp": "1763786096123", "ApproximateReceiveCount": "3"},
+        });
+        let told = delivery(serde_json::from_value(record).unwrap());
+        assert_eq!(told.received, 3);
+        assert_eq!(told.sent.unwrap().as_millisecond(), 1_763_786_096_123);
+        let record =
+            json!({"attributes": {"SentTimestamp": "soon", "ApproximateReceiveCount": "-1"}});
+        let told = delivery(serde_json::from_value(record).unwrap());
+        assert_eq!((told.sent, told.received), (None, 1));
+    }
+
+    #[tokio::test]
+    async fn only_what_failed_is_delivered_again() {
+        let response = answered(&["two"]).await.unwrap();
+        assert_eq!(
+            response,
+            json!({"batchItemFailures": [{"itemIdentifier": "two"}]})
+        );
+        let response = answered(&[]).await.unwrap();
+        assert_eq!(response, json!({"batchItemFailures": []}));
+    }
+
+    #[tokio::test]
+    async fn a_failure_that_has_no_id_fails_the_batch_with_its_reason() {
+        let error = answered(&["one", ""]).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "a message without `messageId` failed: it is broken"
+        );
+        assert_eq!(Diagnostic::from(error).error_type, "NamelessMessage");
+    }
+}
