@@ -90,9 +90,11 @@ impl Conditions {
     }
 
     /// Whether one value passes; `buffer` is room for a folded expectation.
-    pub(crate) fn passes(&self, code: Code, found: Found<'_>, buffer: &mut String) -> bool {
+    pub(crate) fn passes(&self, code: Code, found: Found<'_>, buffer: &mut Vec<u8>) -> bool {
         match self.asked(code) {
-            Asked::Text(operator, expected) => operator.holds(expected, found, buffer),
+            Asked::Text(operator, expected) => found
+                .folded
+                .is_some_and(|text| operator.holds(expected, text, buffer)),
             Asked::Other(test) => test.holds(found),
         }
     }
@@ -103,7 +105,7 @@ impl Conditions {
         if let Asked::Other(Test::Exists(expected)) = self.asked(code) {
             return path.resolve(document, |_| true) == *expected;
         }
-        let mut buffer = String::new();
+        let mut buffer = Vec::new();
         path.resolve(document, |place| {
             elements(place, |value| {
                 Found::with(value, |found| self.passes(code, found, &mut buffer))
@@ -142,6 +144,11 @@ impl Conditions {
         texts
             .map(Code)
             .chain(others.map(|other| Code(other | OTHER)))
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.texts.len() + self.others.len()
     }
 
     /// The position of a code among all.

@@ -91,7 +91,7 @@ fn look(conditions: &Conditions, code: Code, document: &Value) -> (bool, Vec<Val
         return (seen.is_empty() != *expected, seen);
     }
     let mut held = false;
-    let mut buffer = String::new();
+    let mut buffer = Vec::new();
     conditions.resolve(code, document, |place| {
         elements(place, |value| {
             let passes =

@@ -54,19 +54,23 @@ fn only(mut mapped: impl Iterator<Item = char>) -> Option<char> {
 /// ```
 #[must_use]
 pub fn fold(text: &str) -> String {
-    let mut folded = String::with_capacity(text.len());
-    fold_into(text, &mut folded);
-    folded
+    if text.is_ascii() {
+        text.to_ascii_lowercase()
+    } else {
+        text.chars().map(fold_char).collect()
+    }
 }
 
-/// Appends the folding of `text` to `folded`.
-pub(crate) fn fold_into(text: &str, folded: &mut String) {
+/// Appends the folding of `text`, as UTF-8, to `folded`.
+pub(crate) fn fold_into(text: &str, folded: &mut Vec<u8>) {
     if text.is_ascii() {
         let start = folded.len();
-        folded.push_str(text);
+        folded.extend_from_slice(text.as_bytes());
         folded[start..].make_ascii_lowercase();
     } else {
-        folded.extend(text.chars().map(fold_char));
+        for c in text.chars().map(fold_char) {
+            folded.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        }
     }
 }
 

@@ -4,7 +4,10 @@ pub(crate) mod search;
 pub(crate) mod table;
 pub(crate) mod trie;
 
+use std::cmp::Ordering;
+
 use crate::number::Number;
+use crate::test::Comparison;
 use table::Table;
 use trie::Trie;
 
@@ -17,14 +20,16 @@ pub(crate) struct Index {
     slots: Vec<Slot>,
     /// From what is looked up to where a pivot, or a link, lies in `records`.
     table: Table,
-    /// First the sets without a pivot. Then the pivots: code; where its sets end; where in the needle its gram lies, if it
-    /// is found by one; its sets. Then the links, for what leads to several pivots: [`LINK`]; the next link; a pivot.
+    /// First the sets without a pivot. Then the pivots, each with what [`pivot`] tells, its needle and its sets. Then, for
+    /// what leads to several pivots: [`SEVERAL`], how many, and where each lies.
     ///
     /// A set is its rule, the number of words that follow, and what is left to ask. They are all in one place, because each
     /// look into another is a wait for memory.
     records: Vec<u32>,
     /// Where the sets without a pivot end.
     always: u32,
+    /// How many pivots there are.
+    pub(crate) pivots: u32,
 }
 
 /// What the codes in a set are marked with, if their slot and a word to judge by follow.
@@ -33,19 +38,61 @@ mod mark {
     pub(super) const ANY: u32 = 7 << 28;
     /// The text is the expected one; its hash follows.
     pub(super) const EQUALS: u32 = 1 << 28;
-    /// The text begins with at least four bytes; these follow.
+    /// The text begins with up to four bytes; these follow.
     pub(super) const STARTS: u32 = 2 << 28;
-    /// The text ends with at least four bytes; these follow.
+    /// The text ends with up to four bytes; these follow.
     pub(super) const ENDS: u32 = 3 << 28;
     /// The text has a gram; this follows.
     pub(super) const HAS: u32 = 4 << 28;
+    /// The highest number lies there or above it on the scale of the slot.
+    pub(super) const ABOVE: u32 = 5 << 28;
+    /// The lowest number lies there or below it.
+    pub(super) const BELOW: u32 = 6 << 28;
+
+    /// What of the word behind a mark is the slot.
+    pub(super) const SLOT: u32 = (1 << 28) - 1;
+    /// Where in that word lies how many bytes there are to judge by, less one.
+    pub(super) const LENGTH: u32 = 28;
+    /// Set in that word if these bytes are all that is expected.
+    pub(super) const ALL: u32 = 1 << 31;
+}
+
+/// What the words of a pivot are, and how it is confirmed.
+mod pivot {
+    /// The code of the condition.
+    pub(super) const CODE: usize = 0;
+    /// Where its sets end.
+    pub(super) const END: usize = 1;
+    /// The slot, and in the upper four bits how it is confirmed.
+    pub(super) const SLOT: usize = 2;
+    /// Where in the needle its gram lies, if it is found by one.
+    pub(super) const NEEDLE_AT: usize = 3;
+    /// How many bytes the needle has; the needle follows, four bytes a word.
+    pub(super) const LENGTH: usize = 4;
+    /// Its position among all pivots.
+    pub(super) const ORDINAL: usize = 5;
+    /// How many words these are.
+    pub(super) const WORDS: usize = 6;
+
+    /// The condition is asked.
+    pub(super) const ASK: u32 = 0;
+    /// The text is the needle.
+    pub(super) const EQUALS: u32 = 1;
+    /// The text begins with the needle.
+    pub(super) const STARTS: u32 = 2;
+    /// The text ends with the needle.
+    pub(super) const ENDS: u32 = 3;
+    /// The text has the needle where its gram was found.
+    pub(super) const HAS: u32 = 4;
+    /// What was found needs no confirmation.
+    pub(super) const SURE: u32 = 5;
+
+    /// Bytes of a needle that are kept with its pivot at most.
+    pub(super) const LONGEST: usize = 256;
 }
 
 /// Where the code of a pivot would be, if it were one.
-const LINK: u32 = u32::MAX;
-
-/// Words of a pivot before its sets.
-const PIVOT: usize = 3;
+const SEVERAL: u32 = u32::MAX;
 
 const NOWHERE: u32 = u32::MAX;
 
@@ -69,10 +116,53 @@ struct Details {
     starts: Option<Screen>,
     /// Lengths of the network prefixes looked up, each with whether it is IPv6.
     networks: Vec<(bool, u8)>,
-    /// Lower bounds, the lowest first.
-    rising: Vec<(Number, u32)>,
-    /// Upper bounds, the highest first.
-    falling: Vec<(Number, u32)>,
+    /// The numbers that conditions compare with.
+    scale: Scale,
+    /// Where on the scale the highest number must be at least, the lowest first, and the pivot.
+    rising: Vec<(u32, u32)>,
+    /// Where on the scale the lowest number may be at most, the highest first, and the pivot.
+    falling: Vec<(u32, u32)>,
+}
+
+/// Numbers in order, each once.
+#[derive(Debug, Clone, Default)]
+struct Scale {
+    /// As near as a float gets.
+    near: Vec<f64>,
+    numbers: Vec<Number>,
+}
+
+impl Scale {
+    fn of(mut numbers: Vec<Number>) -> Self {
+        numbers.sort_unstable_by(|left, right| left.compare(*right));
+        numbers.dedup();
+        numbers.shrink_to_fit();
+        Self {
+            near: numbers.iter().map(|number| number.near()).collect(),
+            numbers,
+        }
+    }
+
+    /// Twice the count of numbers below this one, and one more if it is one of them.
+    fn place(&self, number: Number) -> u32 {
+        let near = number.near();
+        let mut at = self.near.partition_point(|other| *other < near);
+        let alike = self.near[at..].partition_point(|other| *other <= near);
+        at += self.numbers[at..at + alike]
+            .partition_point(|other| other.compare(number) == Ordering::Less);
+        2 * at as u32 + u32::from(self.numbers.get(at) == Some(&number))
+    }
+
+    /// The mark and the bound that a comparison with one of the numbers comes to.
+    fn bound(&self, comparison: Comparison, number: Number) -> (u32, u32) {
+        let at = self.place(number);
+        match comparison {
+            Comparison::Greater => (mark::ABOVE, at + 1),
+            Comparison::GreaterOrEqual => (mark::ABOVE, at),
+            Comparison::Less => (mark::BELOW, at - 1),
+            Comparison::LessOrEqual => (mark::BELOW, at),
+        }
+    }
 }
 
 /// One bit each.
@@ -88,7 +178,8 @@ mod look {
     pub(super) const GRAMS: u16 = 256;
     pub(super) const NETWORKS: u16 = 512;
     pub(super) const THRESHOLDS: u16 = 1024;
-    pub(super) const DETAILED: u16 = PREFIXES | SUFFIXES | GRAMS | NETWORKS | THRESHOLDS;
+    pub(super) const PARTS: u16 = PREFIXES | SUFFIXES | GRAMS;
+    pub(super) const DETAILED: u16 = PARTS | NETWORKS | THRESHOLDS;
 }
 
 /// What the keys of the table are for.
@@ -194,8 +285,8 @@ impl Index {
                         .map(|screen| size_of::<Screen>() + 8 * screen.bits.len())
                         .sum::<usize>()
                     + 2 * details.networks.capacity()
-                    + size_of::<(Number, u32)>()
-                        * (details.rising.capacity() + details.falling.capacity())
+                    + (8 + size_of::<Number>()) * details.scale.numbers.capacity()
+                    + 8 * (details.rising.capacity() + details.falling.capacity())
             })
             .sum();
         self.trie.bytes()
@@ -204,5 +295,36 @@ impl Index {
             + details
             + self.table.bytes()
             + self.records.capacity() * 4
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_place_on_the_scale_tells_what_comparing_tells(
+            texts in prop::collection::vec("-?[0-9]{1,2}(\\.5)?|900719925474099[0-9]|1844674407370955161[0-9]", 2..20),
+        ) {
+            let numbers: Vec<Number> = texts.iter().filter_map(|text| Number::of_text(text)).collect();
+            let scale = Scale::of(numbers[1..].to_vec());
+            let place = scale.place(numbers[0]);
+            for number in &numbers[1..] {
+                for comparison in [
+                    Comparison::Greater,
+                    Comparison::GreaterOrEqual,
+                    Comparison::Less,
+                    Comparison::LessOrEqual,
+                ] {
+                    let holds = match scale.bound(comparison, *number) {
+                        (mark::ABOVE, bound) => place >= bound,
+                        (_, bound) => place <= bound,
+                    };
+                    prop_assert_eq!(holds, comparison.accepts(numbers[0].compare(*number)));
+                }
+            }
+        }
     }
 }

@@ -141,14 +141,16 @@ impl Matcher {
         }
         Reader {
             document,
-            blocks: &scratch.blocks,
+            blocks: &scratch.blocks[..document.len().div_ceil(blocks::BLOCK)],
             survey,
             trie: &self.index.trie,
             wants: &self.index.wants,
+            habits: &mut scratch.habits,
             seen: &mut scratch.seen,
             visits: &mut scratch.visits,
             name: &mut scratch.name,
             unescaped: &mut scratch.unescaped,
+            fault: None,
         }
         .read()?;
         if !scratch.visits.ambiguous {
@@ -167,7 +169,7 @@ impl Matcher {
     }
 
     fn clear(&self, scratch: &mut Scratch) {
-        scratch.clear(self.index.wants.len(), self.index.trie.len());
+        scratch.clear(&self.index, self.conditions.len());
     }
 
     fn search<'s>(
@@ -186,7 +188,7 @@ impl Matcher {
             seen: &scratch.seen,
             batch: &mut scratch.batch,
             done: &mut scratch.done,
-            memo: &mut scratch.memo,
+            asked: &mut scratch.asked,
             buffer: &mut scratch.buffer,
             matched,
         }

@@ -67,6 +67,14 @@ impl Number {
         }
     }
 
+    /// The nearest float: never above that of a greater number.
+    pub(crate) fn near(self) -> f64 {
+        match self {
+            Self::Whole(whole) => whole as f64,
+            Self::Float(float) => float,
+        }
+    }
+
     pub(crate) fn compare(self, other: Self) -> Ordering {
         match (self, other) {
             (Self::Whole(left), Self::Whole(right)) => left.cmp(&right),

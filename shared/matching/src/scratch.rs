@@ -1,7 +1,9 @@
 use crate::document::Visits;
 use crate::document::blocks::Block;
+use crate::document::habits::Habits;
 use crate::document::seen::Seen;
-use crate::index::search::{Batch, Memo};
+use crate::index::Index;
+use crate::index::search::{Batch, Notes};
 
 /// Room to work in, kept from one document to the next so that matching need not allocate.
 ///
@@ -20,24 +22,26 @@ use crate::index::search::{Batch, Memo};
 #[derive(Debug, Default)]
 pub struct Scratch {
     pub(crate) blocks: Vec<Block>,
+    pub(crate) habits: Habits,
     pub(crate) seen: Seen,
     pub(crate) visits: Visits,
-    pub(crate) name: String,
+    pub(crate) name: Vec<u8>,
     pub(crate) unescaped: String,
-    pub(crate) buffer: String,
+    pub(crate) buffer: Vec<u8>,
     pub(crate) batch: Batch,
-    pub(crate) done: Memo,
-    pub(crate) memo: Memo,
+    pub(crate) done: Notes,
+    pub(crate) asked: Notes,
     pub(crate) matched: Vec<usize>,
 }
 
 impl Scratch {
-    /// Begins a document, for so many slots and nodes.
-    pub(crate) fn clear(&mut self, slots: usize, nodes: usize) {
-        self.seen.clear(slots);
-        self.visits.clear(nodes);
-        self.memo.clear();
-        self.done.clear();
+    /// Begins a document.
+    pub(crate) fn clear(&mut self, index: &Index, conditions: usize) {
+        self.habits.clear(&index.trie);
+        self.seen.clear(index.wants.len());
+        self.visits.clear(index.trie.len());
+        self.done.clear(index.pivots as usize);
+        self.asked.clear(conditions);
         self.matched.clear();
     }
 }

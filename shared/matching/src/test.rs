@@ -7,7 +7,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use crate::condition::Operator;
-use crate::fold::{fold, fold_into, same};
+use crate::fold::{fold, fold_into};
 use crate::network::Network;
 use crate::number::Number;
 use crate::severity;
@@ -83,8 +83,8 @@ pub(crate) struct Found<'a> {
     pub(crate) scalar: Scalar<'a>,
     /// As text; absent if it has no such form, or none is asked for.
     pub(crate) text: Option<&'a str>,
-    /// The folding of `text`; absent likewise.
-    pub(crate) folded: Option<&'a str>,
+    /// The folding of `text`, as UTF-8; absent likewise.
+    pub(crate) folded: Option<&'a [u8]>,
 }
 
 impl TextOperator {
@@ -97,20 +97,32 @@ impl TextOperator {
         }
     }
 
-    /// Whether a value is so related to the expected text; `buffer` is room for the folded expectation.
-    pub(crate) fn holds(self, expected: &str, found: Found<'_>, buffer: &mut String) -> bool {
-        match self {
-            Self::Equals => found.text.is_some_and(|text| same(text, expected)),
-            _ => found.folded.is_some_and(|text| {
-                buffer.clear();
-                fold_into(expected, buffer);
-                match self {
-                    Self::StartsWith => text.starts_with(buffer.as_str()),
-                    Self::EndsWith => text.ends_with(buffer.as_str()),
-                    _ => memmem::find(text.as_bytes(), buffer.as_bytes()).is_some(),
-                }
-            }),
+    /// Whether a text is so related to the expected one; `buffer` is room for the folded expectation.
+    ///
+    /// The text is folded; where equality is asked, but for the case of ASCII letters.
+    pub(crate) fn holds(self, expected: &str, text: &[u8], buffer: &mut Vec<u8>) -> bool {
+        if expected.is_ascii() && self != Self::Contains {
+            return self.holds_at_end(expected.as_bytes(), text);
         }
+        buffer.clear();
+        fold_into(expected, buffer);
+        match self {
+            Self::Contains => memmem::find(text, buffer).is_some(),
+            _ => self.holds_at_end(buffer, text),
+        }
+    }
+
+    /// As [`TextOperator::holds`], but of what is not asked for anywhere in the text.
+    fn holds_at_end(self, expected: &[u8], text: &[u8]) -> bool {
+        let part = match self {
+            Self::StartsWith => text.get(..expected.len()),
+            Self::EndsWith => text
+                .len()
+                .checked_sub(expected.len())
+                .map(|start| &text[start..]),
+            Self::Equals | Self::Contains => Some(text),
+        };
+        part.is_some_and(|part| part.eq_ignore_ascii_case(expected))
     }
 }
 
@@ -140,7 +152,7 @@ impl List {
             Self::Null => Some(matches!(found.scalar, Scalar::Null)),
             Self::Texts(expected) => found.folded.map(|text| {
                 expected
-                    .binary_search_by(|one| one.as_ref().cmp(text))
+                    .binary_search_by(|one| one.as_bytes().cmp(text))
                     .is_ok()
             }),
             Self::Numbers(expected, reading) => found
@@ -207,7 +219,7 @@ impl Found<'_> {
         look(Found {
             scalar,
             text: Some(&text),
-            folded: Some(&folded),
+            folded: Some(folded.as_bytes()),
         })
     }
 

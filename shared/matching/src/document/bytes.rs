@@ -1,8 +1,9 @@
 use super::blocks::{Block, Survey, behind_close, next_quote};
+use super::habits::Habits;
 use super::seen::{Kind, Seen};
 use super::{DEEPEST, NotJson, Visits};
 use crate::fold::fold_into;
-use crate::index::trie::{Children, ROOT, Trie};
+use crate::index::trie::{Edge, Node, ROOT, Trie};
 use crate::number::Number;
 
 /// Reads a document from its bytes, entering only what a path leads into.
@@ -12,50 +13,58 @@ pub(crate) struct Reader<'a> {
     pub(crate) survey: Survey,
     pub(crate) trie: &'a Trie,
     pub(crate) wants: &'a [u8],
+    pub(crate) habits: &'a mut Habits,
     pub(crate) seen: &'a mut Seen,
     pub(crate) visits: &'a mut Visits,
     /// Room for names that are not in the document as such.
-    pub(crate) name: &'a mut String,
+    pub(crate) name: &'a mut Vec<u8>,
     pub(crate) unescaped: &'a mut String,
+    /// What was wrong, once a function below returned nothing.
+    pub(crate) fault: Option<NotJson>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     /// Notes the values that the paths lead to.
-    pub(crate) fn read(&mut self) -> Result<(), NotJson> {
+    pub(crate) fn read(mut self) -> Result<(), NotJson> {
+        let root = self.trie.node(ROOT);
         let start = self.blank(0);
-        let end = self.value(start, ROOT, false, 0)?;
-        let end = self.blank(end);
-        if end < self.document.len() {
-            return Err(NotJson::new(end, "something behind the end"));
+        let end = self.value(start, root, false, 0).map(|end| self.blank(end));
+        match (end, self.fault) {
+            (Some(end), None) if end < self.document.len() => {
+                Err(NotJson::new(end, "something behind the end"))
+            }
+            (_, Some(fault)) => Err(fault),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
-    /// Reads the value at `at`, which the paths of `node` lead to, and says where it ends.
-    fn value(
-        &mut self,
-        at: usize,
-        node: u32,
-        in_array: bool,
-        depth: usize,
-    ) -> Result<usize, NotJson> {
-        let slot = self.trie.slot(node);
+    /// Keeps what is wrong out of the results of functions that are called for every value.
+    #[cold]
+    fn fail<T>(&mut self, at: usize, found: &'static str) -> Option<T> {
+        self.fault.get_or_insert(NotJson::new(at, found));
+        None
+    }
+
+    /// Reads the value at `at`, which the paths of `node` lead to and which has `depth` brackets around it; says where it
+    /// ends.
+    fn value(&mut self, at: usize, node: &Node, in_array: bool, depth: usize) -> Option<usize> {
+        let slot = node.slot();
         match self.document.get(at) {
             Some(b'"') => {
                 let end = self.string_end(at)?;
                 if let Some(slot) = slot {
                     self.text(slot, at + 1, end)?;
                 }
-                Ok(end + 1)
+                Some(end + 1)
             }
             Some(b'{') => {
                 if let Some(slot) = slot {
                     self.seen.note(slot, Kind::Object);
                 }
-                if self.trie.branches(node) {
+                if node.branches() {
                     self.object(at + 1, node, in_array, depth)
                 } else {
-                    self.bracket_end(at)
+                    self.bracket_end(at, depth)
                 }
             }
             Some(b'[') => {
@@ -71,148 +80,152 @@ impl Reader<'_> {
                 Some(slot) => {
                     let (number, end) = self.number(at)?;
                     self.seen
-                        .note_scalar(slot, self.wants[slot as usize], Kind::Number(number));
-                    Ok(end)
+                        .note_number(slot, self.wants[slot as usize], number);
+                    Some(end)
                 }
-                None => Ok(self.scalar_end(at)),
+                None => Some(self.scalar_end(at)),
             },
-            Some(_) => Err(NotJson::new(at, "something else than a value")),
-            None => Err(NotJson::new(at, "the end where a value should be")),
+            Some(_) => self.fail(at, "something else than a value"),
+            None => self.fail(at, "the end where a value should be"),
         }
     }
 
     /// Reads the members of the object whose brace is just before `at`.
-    fn object(
-        &mut self,
-        at: usize,
-        node: u32,
-        in_array: bool,
-        depth: usize,
-    ) -> Result<usize, NotJson> {
+    fn object(&mut self, at: usize, node: &Node, in_array: bool, depth: usize) -> Option<usize> {
         let object = self.visits.enter();
+        let mut turn = 0;
         let mut at = self.blank(at);
         if self.document.get(at) == Some(&b'}') {
-            return Ok(at + 1);
+            return Some(at + 1);
         }
         loop {
             if self.document.get(at) != Some(&b'"') {
-                return Err(NotJson::new(at, "something else than a name"));
+                return self.fail(at, "something else than a name");
             }
-            let end = self.string_end(at)?;
-            let children = self.children(node, at + 1, end)?;
-            at = self.blank(end + 1);
-            if self.document.get(at) != Some(&b':') {
-                return Err(NotJson::new(at, "something else than a colon"));
-            }
-            at = self.blank(at + 1);
-            let mut behind = None;
-            if let Some(Children { named, positional }) = children {
-                // Within an array a number picks elements and is no name.
-                for child in named.into_iter().chain(positional.filter(|_| !in_array)) {
-                    self.visits.visit(child, object);
-                    behind = Some(self.value(at, child, false, self.deeper(at, depth)?)?);
-                }
-            }
-            at = match behind {
-                Some(behind) => behind,
-                None => self.skip(at)?,
+            let (trie, document) = (self.trie, self.document);
+            let expected = self.habits.expected(trie, node, turn, document, at + 1);
+            let edge;
+            (at, edge) = match expected {
+                Some(expected) => expected,
+                None => self.name(at, node, &mut turn)?,
             };
+            at = self.blank(at);
+            at = match edge {
+                None => self.skip(at, depth + 1)?,
+                Some(edge) => self.member(at, edge, object, in_array, depth)?,
+            };
+            turn += 1;
             at = self.blank(at);
             match self.document.get(at) {
                 Some(b',') => at = self.blank(at + 1),
-                Some(b'}') => return Ok(at + 1),
-                _ => {
-                    return Err(NotJson::new(
-                        at,
-                        "something else than a comma or the end of the object",
-                    ));
-                }
+                Some(b'}') => return Some(at + 1),
+                _ => return self.fail(at, "something else than a comma or the end of the object"),
             }
         }
     }
 
-    /// Reads the elements of the array whose bracket is just before `at`.
-    fn array(
+    /// Reads the name that begins at `at`: where it ends, colon included, and what it leads to.
+    fn name(
         &mut self,
         at: usize,
-        node: u32,
+        node: &Node,
+        turn: &mut usize,
+    ) -> Option<(usize, Option<&'a Edge>)> {
+        let end = self.string_end(at)?;
+        let name = &self.document[at + 1..end];
+        let unusual = (self.survey.wide && !name.is_ascii())
+            || (self.survey.escapes && name.contains(&b'\\'));
+        let edge = if unusual {
+            self.unescape(at + 1, end)?;
+            self.name.clear();
+            fold_into(self.unescaped, self.name);
+            self.trie.edge(node, self.name)
+        } else {
+            let edge = self.trie.edge(node, name);
+            *turn = self.habits.learn(self.trie, node, *turn, name, edge);
+            edge
+        };
+        let colon = self.blank(end + 1);
+        if self.document.get(colon) != Some(&b':') {
+            return self.fail(colon, "something else than a colon");
+        }
+        Some((colon + 1, edge))
+    }
+
+    /// Reads a member of an object for all that its name leads to.
+    #[inline]
+    fn member(
+        &mut self,
+        at: usize,
+        edge: &Edge,
+        object: u32,
         in_array: bool,
         depth: usize,
-    ) -> Result<usize, NotJson> {
-        let trie = self.trie;
-        let positions = if in_array { &[] } else { trie.positions(node) };
+    ) -> Option<usize> {
+        let mut behind = None;
+        // Within an array a number picks elements and is no name.
+        let positional = edge.positional().filter(|_| !in_array);
+        for child in edge.named().into_iter().chain(positional) {
+            self.visits.visit(child, object);
+            let depth = self.deeper(at, depth)?;
+            behind = Some(self.value(at, self.trie.node(child), false, depth)?);
+        }
+        match behind {
+            None => self.skip(at, depth + 1),
+            behind => behind,
+        }
+    }
+
+    /// Reads the elements of the array whose bracket is just before `at`.
+    fn array(&mut self, at: usize, node: &Node, in_array: bool, depth: usize) -> Option<usize> {
+        let positions = if in_array { &[] } else { node.positions() };
         let mut at = self.blank(at);
         if self.document.get(at) == Some(&b']') {
-            return Ok(at + 1);
+            return Some(at + 1);
         }
         let depth = self.deeper(at, depth)?;
         for element in 0.. {
             let behind = self.value(at, node, true, depth)?;
             for (position, child) in positions {
                 if *position == element {
-                    self.value(at, *child, false, depth)?;
+                    self.value(at, self.trie.node(*child), false, depth)?;
                 }
             }
             at = self.blank(behind);
             match self.document.get(at) {
                 Some(b',') => at = self.blank(at + 1),
-                Some(b']') => return Ok(at + 1),
+                Some(b']') => return Some(at + 1),
                 _ => break,
             }
         }
-        Err(NotJson::new(
-            at,
-            "something else than a comma or the end of the array",
-        ))
+        self.fail(at, "something else than a comma or the end of the array")
     }
 
-    fn deeper(&self, at: usize, depth: usize) -> Result<usize, NotJson> {
-        if depth == DEEPEST {
-            Err(NotJson::new(at, "more than 128 levels"))
-        } else {
-            Ok(depth + 1)
-        }
-    }
-
-    /// What the name from `start` to `end` leads to.
     #[inline]
-    fn children(
-        &mut self,
-        node: u32,
-        start: usize,
-        end: usize,
-    ) -> Result<Option<Children>, NotJson> {
-        let name = &self.document[start..end];
-        if (self.survey.wide && !name.is_ascii()) || (self.survey.escapes && name.contains(&b'\\'))
-        {
-            return self.unusual_children(node, start, end);
+    fn deeper(&mut self, at: usize, depth: usize) -> Option<usize> {
+        if depth == DEEPEST {
+            self.fail(at, "more than 128 levels")
+        } else {
+            Some(depth + 1)
         }
-        Ok(self.trie.children(node, name))
     }
 
-    fn unusual_children(
-        &mut self,
-        node: u32,
-        start: usize,
-        end: usize,
-    ) -> Result<Option<Children>, NotJson> {
+    /// Finds out what the inside of a string stands for.
+    fn unescape(&mut self, start: usize, end: usize) -> Option<()> {
         self.unescaped.clear();
-        unescape(&self.document[start..end], self.unescaped)
-            .map_err(|(at, found)| NotJson::new(start + at, found))?;
-        self.name.clear();
-        fold_into(self.unescaped, self.name);
-        Ok(self.trie.children(node, self.name.as_bytes()))
+        match unescape(&self.document[start..end], self.unescaped) {
+            Ok(()) => Some(()),
+            Err((at, found)) => self.fail(start + at, found),
+        }
     }
 
     /// Notes the text from `start` to `end`.
     #[inline]
-    fn text(&mut self, slot: u32, start: usize, end: usize) -> Result<(), NotJson> {
+    fn text(&mut self, slot: u32, start: usize, end: usize) -> Option<()> {
         let wanted = self.wants[slot as usize];
         let bytes = &self.document[start..end];
         if self.survey.escapes && memchr::memchr(b'\\', bytes).is_some() {
-            self.unescaped.clear();
-            unescape(bytes, self.unescaped)
-                .map_err(|(at, found)| NotJson::new(start + at, found))?;
+            self.unescape(start, end)?;
             self.seen.note_text(slot, wanted, self.unescaped);
         } else if self.survey.wide && !bytes.is_ascii() {
             let text = std::str::from_utf8(bytes).expect("the document was checked to be UTF-8");
@@ -221,27 +234,26 @@ impl Reader<'_> {
             self.seen
                 .note_ascii(slot, wanted, self.document, start, end);
         }
-        Ok(())
+        Some(())
     }
 
-    fn word(
-        &mut self,
-        at: usize,
-        word: &[u8],
-        slot: Option<u32>,
-        kind: Kind,
-    ) -> Result<usize, NotJson> {
+    fn word(&mut self, at: usize, word: &[u8], slot: Option<u32>, kind: Kind) -> Option<usize> {
         if !self.document[at..].starts_with(word) {
-            return Err(NotJson::new(at, "something else than a value"));
+            return self.fail(at, "something else than a value");
         }
-        if let Some(slot) = slot {
-            self.seen.note_scalar(slot, self.wants[slot as usize], kind);
+        match (slot, kind) {
+            (Some(slot), Kind::Boolean(boolean)) => {
+                self.seen
+                    .note_boolean(slot, self.wants[slot as usize], boolean);
+            }
+            (Some(slot), kind) => self.seen.note(slot, kind),
+            (None, _) => {}
         }
-        Ok(at + word.len())
+        Some(at + word.len())
     }
 
     /// Reads a number as JSON spells it.
-    fn number(&self, at: usize) -> Result<(Number, usize), NotJson> {
+    fn number(&mut self, at: usize) -> Option<(Number, usize)> {
         let end = self.scalar_end(at);
         let token = &self.document[at..end];
         let unsigned = token.strip_prefix(b"-").unwrap_or(token);
@@ -250,7 +262,7 @@ impl Reader<'_> {
             .take_while(|byte| byte.is_ascii_digit())
             .count();
         if unsigned.len() > 1 && unsigned[0] == b'0' && digits > 1 {
-            return Err(NotJson::new(at, "a number with a leading zero"));
+            return self.fail(at, "a number with a leading zero");
         }
         if digits == unsigned.len() && (1..=18).contains(&digits) {
             let whole = unsigned
@@ -261,35 +273,41 @@ impl Reader<'_> {
             } else {
                 whole
             };
-            return Ok((Number::Whole(whole.into()), end));
+            return Some((Number::Whole(whole.into()), end));
         }
-        std::str::from_utf8(token)
-            .ok()
-            .and_then(Number::of_text)
-            .map(|number| (number, end))
-            .ok_or_else(|| NotJson::new(at, "a number that is misspelt or out of range"))
+        match std::str::from_utf8(token).ok().and_then(Number::of_text) {
+            Some(number) => Some((number, end)),
+            None => self.fail(at, "a number that is misspelt or out of range"),
+        }
     }
 
-    /// Passes over the value at `at`: strings must end and brackets must balance, more is not asked of it.
+    /// Passes over the value at `at`, which has `depth` brackets around it: strings must end and brackets must balance,
+    /// more is not asked of it.
     #[inline]
-    fn skip(&self, at: usize) -> Result<usize, NotJson> {
+    fn skip(&mut self, at: usize, depth: usize) -> Option<usize> {
         match self.document.get(at) {
-            Some(b'"') => Ok(self.string_end(at)? + 1),
-            Some(b'{' | b'[') => self.bracket_end(at),
-            Some(b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => Ok(self.scalar_end(at)),
-            Some(_) => Err(NotJson::new(at, "something else than a value")),
-            None => Err(NotJson::new(at, "the end where a value should be")),
+            Some(b'"') => Some(self.string_end(at)? + 1),
+            Some(b'{' | b'[') => self.bracket_end(at, depth),
+            Some(b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => Some(self.scalar_end(at)),
+            Some(_) => self.fail(at, "something else than a value"),
+            None => self.fail(at, "the end where a value should be"),
         }
     }
 
     /// Where the string that begins at `at` has its other quote.
     #[inline]
-    fn string_end(&self, at: usize) -> Result<usize, NotJson> {
-        next_quote(self.blocks, at + 1).ok_or(NotJson::new(at, "a string that does not end"))
+    fn string_end(&mut self, at: usize) -> Option<usize> {
+        match next_quote(self.blocks, at + 1) {
+            None => self.fail(at, "a string that does not end"),
+            end => end,
+        }
     }
 
-    fn bracket_end(&self, at: usize) -> Result<usize, NotJson> {
-        behind_close(self.blocks, at + 1).ok_or(NotJson::new(at, "a bracket that is not closed"))
+    fn bracket_end(&mut self, at: usize, depth: usize) -> Option<usize> {
+        match behind_close(self.blocks, at + 1, depth) {
+            None => self.fail(at, "a bracket that is not closed"),
+            end => end,
+        }
     }
 
     #[inline]
@@ -301,7 +319,10 @@ impl Reader<'_> {
 
     #[inline]
     fn blank(&self, mut at: usize) -> usize {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.document.get(at) {
+        while let Some(byte) = self.document.get(at)
+            && *byte <= b' '
+            && matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
+        {
             at += 1;
         }
         at

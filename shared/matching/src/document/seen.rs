@@ -19,12 +19,34 @@ pub(crate) mod wants {
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) values: Vec<SeenValue>,
-    /// For each slot one above the position of its latest value; zero if there is none.
-    heads: Vec<u32>,
-    /// Texts that are not in the document as such: unescaped, folded, or written out.
-    texts: String,
+    numbers: Vec<Number>,
+    slots: Vec<SlotSeen>,
+    /// Texts that are not in the document as such: unescaped, folded, or written out. Each is UTF-8.
+    texts: Vec<u8>,
+    /// Room to write a number out.
+    written: String,
     /// Which grams of four bytes a text has: bits of their hashes.
     sketches: RefCell<Vec<Sketch>>,
+}
+
+/// What was seen of one slot.
+#[derive(Debug, Clone, Default)]
+struct SlotSeen {
+    /// One above the position of its latest value; zero if there is none.
+    latest: u32,
+    reach: Cell<Reach>,
+}
+
+/// Where the numbers of a slot lie among the numbers that rules compare with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Nobody asked yet.
+    #[default]
+    Unknown,
+    /// From the lowest to the highest: each twice the count of those below it, and one more if it is one of them.
+    Known { lowest: u32, highest: u32 },
+    /// No value can be read as a number.
+    None,
 }
 
 type Sketch = [u64; 16];
@@ -44,7 +66,7 @@ pub(crate) struct SeenValue {
     pub(crate) slot: u32,
     /// One above the position of the value before it in the slot; zero if there is none.
     previous: u32,
-    pub(crate) kind: Kind,
+    kind: Kind,
     text: Span,
     folded: Span,
     /// Of the folded text.
@@ -55,11 +77,13 @@ pub(crate) struct SeenValue {
     sketch: Cell<u32>,
 }
 
+/// What a value is, but for its text.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
     Null,
     Boolean(bool),
-    Number(Number),
+    /// By position among all numbers seen.
+    Number(u32),
     Text,
     Object,
     /// Says that there is something; its elements are values of their own.
@@ -86,33 +110,40 @@ impl Seen {
     /// Forgets everything and makes room for so many slots.
     pub(crate) fn clear(&mut self, slots: usize) {
         for value in &self.values {
-            self.heads[value.slot as usize] = 0;
+            self.slots[value.slot as usize] = SlotSeen::default();
         }
         self.values.clear();
+        self.numbers.clear();
         self.texts.clear();
         self.sketches.get_mut().clear();
-        if self.heads.len() < slots {
-            self.heads.resize(slots, 0);
+        if self.slots.len() < slots {
+            self.slots.resize(slots, SlotSeen::default());
         }
     }
 
     /// Whether the slot has a value, of whatever kind.
     #[inline]
     pub(crate) fn has(&self, slot: u32) -> bool {
-        self.heads[slot as usize] != 0
+        self.slots[slot as usize].latest != 0
     }
 
     /// Whether the slot has more than one value.
     #[inline]
     pub(crate) fn has_several(&self, slot: u32) -> bool {
-        let latest = self.heads[slot as usize].checked_sub(1);
+        let latest = self.slots[slot as usize].latest.checked_sub(1);
         latest.is_some_and(|latest| self.values[latest as usize].previous != 0)
     }
 
-    /// The values of a slot, latest first.
+    /// Whether no later value has the same slot.
+    #[inline]
+    pub(crate) fn is_latest(&self, value: u32, slot: u32) -> bool {
+        self.slots[slot as usize].latest == value + 1
+    }
+
+    /// Values of one slot, latest first.
     #[inline]
     pub(crate) fn of(&self, slot: u32) -> impl Iterator<Item = &SeenValue> {
-        let mut next = self.heads[slot as usize];
+        let mut next = self.slots[slot as usize].latest;
         std::iter::from_fn(move || {
             let value = &self.values[next.checked_sub(1)? as usize];
             next = value.previous;
@@ -120,22 +151,56 @@ impl Seen {
         })
     }
 
-    /// A value in the forms it is compared in; nothing for an array.
+    /// Where the numbers of a slot lie, worked out by `place` when first asked for.
     #[inline]
+    pub(crate) fn reach(&self, slot: u32, document: &[u8], place: impl Fn(Number) -> u32) -> Reach {
+        let known = self.slots[slot as usize].reach.get();
+        if known != Reach::Unknown {
+            return known;
+        }
+        let mut reach = Reach::None;
+        for value in self.of(slot) {
+            let number = match value.kind {
+                Kind::Number(number) => Some(self.numbers[number as usize]),
+                Kind::Text => self.text(value.text, document).and_then(Number::of_text),
+                _ => None,
+            };
+            if let Some(at) = number.map(&place) {
+                reach = match reach {
+                    Reach::Known { lowest, highest } => Reach::Known {
+                        lowest: lowest.min(at),
+                        highest: highest.max(at),
+                    },
+                    _ => Reach::Known {
+                        lowest: at,
+                        highest: at,
+                    },
+                };
+            }
+        }
+        self.slots[slot as usize].reach.set(reach);
+        reach
+    }
+
+    /// A value in the forms it is compared in; nothing for an array.
     pub(crate) fn found<'a>(&'a self, value: &SeenValue, document: &'a [u8]) -> Option<Found<'a>> {
         let text = self.text(value.text, document);
         let scalar = match value.kind {
             Kind::Null => Scalar::Null,
             Kind::Boolean(boolean) => Scalar::Boolean(boolean),
-            Kind::Number(number) => Scalar::Number(number),
+            Kind::Number(number) => Scalar::Number(self.numbers[number as usize]),
             Kind::Text => Scalar::Text(text?),
             Kind::Object => Scalar::Object,
             Kind::Array => return None,
         };
+        let folded = match value.folded {
+            Span::Texts(start, end) => Some(&self.texts[start as usize..end as usize]),
+            _ => None,
+        };
         Some(Found {
             scalar,
             text,
-            folded: self.text(value.folded, document),
+            folded,
         })
     }
 
@@ -143,9 +208,23 @@ impl Seen {
     #[inline]
     pub(crate) fn folded(&self, value: &SeenValue) -> &[u8] {
         match value.folded {
-            Span::Texts(start, end) => &self.texts.as_bytes()[start as usize..end as usize],
+            Span::Texts(start, end) => &self.texts[start as usize..end as usize],
             // Foldings are never in the document.
             Span::Nowhere | Span::Document(..) => &[],
+        }
+    }
+
+    /// The bytes of the text of a value, folded but perhaps for the case of ASCII letters; nothing if it has no text.
+    ///
+    /// It must be of a slot whose texts are folded or hashed.
+    #[inline]
+    pub(crate) fn plain<'a>(&'a self, value: &SeenValue, document: &'a [u8]) -> Option<&'a [u8]> {
+        match (value.folded, value.text) {
+            (Span::Texts(start, end), _) | (_, Span::Texts(start, end)) => {
+                Some(&self.texts[start as usize..end as usize])
+            }
+            (_, Span::Document(start, end)) => Some(&document[start as usize..end as usize]),
+            _ => None,
         }
     }
 
@@ -171,14 +250,12 @@ impl Seen {
 
     #[inline]
     fn text<'a>(&'a self, span: Span, document: &'a [u8]) -> Option<&'a str> {
-        match span {
-            Span::Nowhere => None,
-            Span::Document(start, end) => {
-                let bytes = &document[start as usize..end as usize];
-                Some(std::str::from_utf8(bytes).expect("the document was checked to be UTF-8"))
-            }
-            Span::Texts(start, end) => Some(&self.texts[start as usize..end as usize]),
-        }
+        let bytes = match span {
+            Span::Nowhere => return None,
+            Span::Document(start, end) => &document[start as usize..end as usize],
+            Span::Texts(start, end) => &self.texts[start as usize..end as usize],
+        };
+        Some(std::str::from_utf8(bytes).expect("only UTF-8 is noted"))
     }
 
     /// Notes a value that has no text.
@@ -187,21 +264,34 @@ impl Seen {
         self.push(slot, kind, Span::Nowhere, Span::Nowhere, 0);
     }
 
-    /// Notes a number or a boolean.
-    pub(crate) fn note_scalar(&mut self, slot: u32, wanted: u8, kind: Kind) {
-        let scalar = match kind {
-            Kind::Number(number) => Scalar::Number(number),
-            Kind::Boolean(boolean) => Scalar::Boolean(boolean),
-            _ => return self.note(slot, kind),
-        };
+    /// Notes a number.
+    pub(crate) fn note_number(&mut self, slot: u32, wanted: u8, number: Number) {
+        let kind = Kind::Number(self.numbers.len() as u32);
+        self.numbers.push(number);
+        self.note_written(slot, wanted, kind, Scalar::Number(number));
+    }
+
+    /// Notes a boolean.
+    pub(crate) fn note_boolean(&mut self, slot: u32, wanted: u8, boolean: bool) {
+        self.note_written(
+            slot,
+            wanted,
+            Kind::Boolean(boolean),
+            Scalar::Boolean(boolean),
+        );
+    }
+
+    fn note_written(&mut self, slot: u32, wanted: u8, kind: Kind, scalar: Scalar<'_>) {
         if wanted == 0 {
             return self.note(slot, kind);
         }
+        self.written.clear();
+        scalar.write_text(&mut self.written);
         let start = self.texts.len();
-        scalar.write_text(&mut self.texts);
+        self.texts.extend_from_slice(self.written.as_bytes());
         // Numbers may have an `E` for the exponent; they write it small, so the text is its own folding.
         let span = Span::Texts(start as u32, self.texts.len() as u32);
-        let hash = hash::text(&self.texts.as_bytes()[start..]);
+        let hash = hash::text(&self.texts[start..]);
         self.push(slot, kind, span, span, hash);
     }
 
@@ -224,8 +314,7 @@ impl Seen {
         let mut folded = Span::Nowhere;
         if wanted & wants::FOLDED != 0 {
             let from = self.texts.len();
-            self.texts
-                .push_str(std::str::from_utf8(bytes).expect("ASCII is UTF-8"));
+            self.texts.extend_from_slice(bytes);
             self.texts[from..].make_ascii_lowercase();
             folded = Span::Texts(from as u32, self.texts.len() as u32);
         }
@@ -248,34 +337,34 @@ impl Seen {
         end: usize,
     ) {
         let span = Span::Document(start as u32, end as u32);
-        self.fold(slot, wanted, span, |texts| fold_into(text, texts));
+        self.fold(slot, wanted, span, text);
     }
 
     /// Notes a text that is not to be found in the document.
     pub(crate) fn note_text(&mut self, slot: u32, wanted: u8, text: &str) {
         let start = self.texts.len();
-        self.texts.push_str(text);
+        self.texts.extend_from_slice(text.as_bytes());
         let span = Span::Texts(start as u32, self.texts.len() as u32);
-        self.fold(slot, wanted, span, |texts| fold_into(text, texts));
+        self.fold(slot, wanted, span, text);
     }
 
-    fn fold(&mut self, slot: u32, wanted: u8, text: Span, fold: impl FnOnce(&mut String)) {
+    fn fold(&mut self, slot: u32, wanted: u8, span: Span, text: &str) {
         let (mut folded, mut hash) = (Span::Nowhere, 0);
         if wanted & (wants::HASH | wants::FOLDED) != 0 {
             let start = self.texts.len();
-            fold(&mut self.texts);
-            hash = hash::text(&self.texts.as_bytes()[start..]);
+            fold_into(text, &mut self.texts);
+            hash = hash::text(&self.texts[start..]);
             folded = Span::Texts(start as u32, self.texts.len() as u32);
         }
-        self.push(slot, Kind::Text, text, folded, hash);
+        self.push(slot, Kind::Text, span, folded, hash);
     }
 
     #[inline]
     fn push(&mut self, slot: u32, kind: Kind, text: Span, folded: Span, hash: u64) {
-        let head = &mut self.heads[slot as usize];
+        let latest = &mut self.slots[slot as usize].latest;
         self.values.push(SeenValue {
             slot,
-            previous: *head,
+            previous: *latest,
             kind,
             text,
             folded,
@@ -283,6 +372,6 @@ impl Seen {
             equals: Cell::new(u32::MAX),
             sketch: Cell::new(0),
         });
-        *head = self.values.len() as u32;
+        *latest = self.values.len() as u32;
     }
 }

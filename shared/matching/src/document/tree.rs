@@ -3,7 +3,7 @@ use serde_json::Value;
 use super::seen::{Kind, Seen};
 use super::{DEEPEST, Visits};
 use crate::fold::fold_into;
-use crate::index::trie::{Children, ROOT, Trie};
+use crate::index::trie::{ROOT, Trie};
 use crate::number::Number;
 
 /// Walks a parsed document, entering only what a path leads into.
@@ -13,7 +13,7 @@ pub(crate) struct Walker<'a> {
     pub(crate) seen: &'a mut Seen,
     pub(crate) visits: &'a mut Visits,
     /// Room for folded names.
-    pub(crate) name: &'a mut String,
+    pub(crate) name: &'a mut Vec<u8>,
 }
 
 /// A value, the node whose paths lead to it, and whether it is an element.
@@ -40,23 +40,22 @@ impl Walker<'_> {
     }
 
     fn note(&mut self, (value, node, _): Place<'_>) {
-        let Some(slot) = self.trie.slot(node) else {
+        let Some(slot) = self.trie.node(node).slot() else {
             return;
         };
         let wanted = self.wants[slot as usize];
-        let kind = match value {
-            Value::Null => Kind::Null,
-            Value::Bool(boolean) => Kind::Boolean(*boolean),
+        match value {
+            Value::Null => self.seen.note(slot, Kind::Null),
+            Value::Bool(boolean) => self.seen.note_boolean(slot, wanted, *boolean),
             Value::Number(number) => match Number::of_json(number) {
-                Some(number) => Kind::Number(number),
+                Some(number) => self.seen.note_number(slot, wanted, number),
                 // There, but not to be compared.
-                None => Kind::Array,
+                None => self.seen.note(slot, Kind::Array),
             },
-            Value::String(text) => return self.seen.note_text(slot, wanted, text),
-            Value::Array(_) => Kind::Array,
-            Value::Object(_) => Kind::Object,
-        };
-        self.seen.note_scalar(slot, wanted, kind);
+            Value::String(text) => self.seen.note_text(slot, wanted, text),
+            Value::Array(_) => self.seen.note(slot, Kind::Array),
+            Value::Object(_) => self.seen.note(slot, Kind::Object),
+        }
     }
 
     /// Calls `go` with every place within a value that a path leads to.
@@ -68,7 +67,11 @@ impl Walker<'_> {
         match value {
             Value::Array(elements) => {
                 let trie = self.trie;
-                let positions = if in_array { &[] } else { trie.positions(node) };
+                let positions = if in_array {
+                    &[]
+                } else {
+                    trie.node(node).positions()
+                };
                 for (index, element) in elements.iter().enumerate() {
                     go(self, (element, node, true));
                     for (_, child) in positions.iter().filter(|(position, _)| *position == index) {
@@ -76,20 +79,22 @@ impl Walker<'_> {
                     }
                 }
             }
-            Value::Object(members) if self.trie.branches(node) => {
-                let object = self.visits.enter();
+            Value::Object(members) if self.trie.node(node).branches() => {
+                let (trie, object) = (self.trie, self.visits.enter());
+                let node = trie.node(node);
                 for (name, member) in members {
-                    let children = if name.is_ascii() {
-                        self.trie.children(node, name.as_bytes())
+                    let edge = if name.is_ascii() {
+                        trie.edge(node, name.as_bytes())
                     } else {
                         self.name.clear();
                         fold_into(name, self.name);
-                        self.trie.children(node, self.name.as_bytes())
+                        trie.edge(node, self.name)
                     };
-                    let Some(Children { named, positional }) = children else {
+                    let Some(edge) = edge else {
                         continue;
                     };
-                    for child in named.into_iter().chain(positional.filter(|_| !in_array)) {
+                    let positional = edge.positional().filter(|_| !in_array);
+                    for child in edge.named().into_iter().chain(positional) {
                         self.visits.visit(child, object);
                         go(self, (member, child, false));
                     }

@@ -1,11 +1,13 @@
 use super::hash;
 use super::table::Table;
 use super::trie::{Trie, TrieBuilder};
-use super::{Details, Index, LINK, NOWHERE, Screen, Slot, gram_length, key, look, mark};
+use super::{
+    Details, Index, NOWHERE, SEVERAL, Scale, Screen, Slot, gram, gram_length, key, look, mark,
+    pivot,
+};
 use crate::conditions::{Asked, Code, Conditions};
 use crate::fold::{fold, fold_into};
-use crate::number::Number;
-use crate::test::{Comparison, List, Test, TextOperator};
+use crate::test::{List, Reading, Test, TextOperator};
 
 /// A set of a rule.
 pub(crate) struct Set<'a> {
@@ -31,14 +33,14 @@ pub(crate) fn build(conditions: &Conditions, trie: TrieBuilder, sets: &[Set<'_>]
         let start = builder.index.records.len();
         if let Some(code) = pivot {
             builder.pivots.push((*code, start as u32));
-            builder.index.records.extend([code.0, 0, NOWHERE]);
+            builder.head(*code);
         }
         for (_, position) in group {
             builder.record(&sets[*position as usize], *pivot);
         }
         let end = builder.index.records.len() as u32;
         match pivot {
-            Some(_) => builder.index.records[start + 1] = end,
+            Some(_) => builder.index.records[start + pivot::END] = end,
             None => builder.index.always = end,
         }
         filed = rest;
@@ -133,7 +135,19 @@ impl<'a> Builder<'a> {
             index.wants[conditions.slot(code) as usize] |= conditions.asked(code).wants();
         }
         index.slots = vec![Slot::default(); slots];
-        let details = (0..slots).map(|_| Details::default()).collect();
+        let mut numbers = vec![Vec::new(); slots];
+        for code in conditions.codes() {
+            if let Asked::Other(Test::Compare(_, number, _)) = conditions.asked(code) {
+                numbers[conditions.slot(code) as usize].push(*number);
+            }
+        }
+        let details = numbers
+            .into_iter()
+            .map(|numbers| Details {
+                scale: Scale::of(numbers),
+                ..Details::default()
+            })
+            .collect();
         Self {
             conditions,
             index,
@@ -167,24 +181,62 @@ impl<'a> Builder<'a> {
         let records = &mut self.index.records;
         let start = records.len();
         records.extend([set.rule, 0]);
-        let mut folded = String::new();
+        let mut folded = Vec::new();
         for (_, code) in costs {
+            let slot = self.conditions.slot(code);
             let judged = match self.conditions.asked(code) {
                 Asked::Text(operator, text) => {
                     folded.clear();
                     fold_into(text, &mut folded);
-                    judge(operator, folded.as_bytes())
+                    judge(operator, &folded)
+                }
+                Asked::Other(Test::Compare(comparison, number, Reading::Any)) => {
+                    let scale = &self.details[slot as usize].scale;
+                    let (mark, bound) = scale.bound(*comparison, *number);
+                    Some((mark, 0, bound))
                 }
                 Asked::Other(_) => None,
             };
             match judged {
-                Some((mark, word)) => {
-                    records.extend([code.0 | mark, self.conditions.slot(code), word])
-                }
+                Some((mark, how, word)) => records.extend([code.0 | mark, slot | how, word]),
                 None => records.push(code.0),
             }
         }
         records[start + 1] = (records.len() - start - 2) as u32;
+    }
+
+    /// Writes what a pivot is and how it is confirmed.
+    fn head(&mut self, code: Code) {
+        let asked = self.conditions.asked(code);
+        let (how, needle) = match asked {
+            Asked::Text(_, text) if text.is_empty() || text.len() > pivot::LONGEST => {
+                (pivot::ASK, String::new())
+            }
+            Asked::Text(operator, text) => {
+                let how = match operator {
+                    TextOperator::Equals => pivot::EQUALS,
+                    TextOperator::StartsWith => pivot::STARTS,
+                    TextOperator::EndsWith => pivot::ENDS,
+                    TextOperator::Contains => pivot::HAS,
+                };
+                (how, fold(text))
+            }
+            Asked::Other(Test::Compare(_, _, Reading::Any)) => (pivot::SURE, String::new()),
+            Asked::Other(_) => (pivot::ASK, String::new()),
+        };
+        let slot = self.conditions.slot(code);
+        let index = &mut self.index;
+        index.records.extend([
+            code.0,
+            0,
+            slot | how << 28,
+            NOWHERE,
+            needle.len() as u32,
+            index.pivots,
+        ]);
+        index.pivots += 1;
+        let words = needle.as_bytes().chunks(4).map(|four| gram(four) as u32);
+        index.records.extend(words);
     }
 
     /// What is asked first among the conditions of a set.
@@ -193,6 +245,7 @@ impl<'a> Builder<'a> {
             Asked::Text(TextOperator::Equals, _) => 0,
             Asked::Text(TextOperator::StartsWith | TextOperator::EndsWith, _) => 1,
             Asked::Text(TextOperator::Contains, _) => 2,
+            Asked::Other(Test::Compare(..)) => 1,
             Asked::Other(Test::Matches(_)) => 4,
             Asked::Other(_) => 3,
         }
@@ -210,9 +263,13 @@ impl<'a> Builder<'a> {
         );
         self.screen();
         for (slot, mut details) in self.details.into_iter().enumerate() {
-            if self.index.slots[slot].looks & look::DETAILED != 0 {
+            let Slot {
+                looks,
+                details: kept,
+            } = &mut self.index.slots[slot];
+            if *looks & look::DETAILED != 0 || !details.scale.numbers.is_empty() {
                 details.settle();
-                self.index.slots[slot].details = Some(Box::new(details));
+                *kept = Some(Box::new(details));
             }
         }
         let index = &mut self.index;
@@ -257,7 +314,7 @@ impl<'a> Builder<'a> {
                 .min_by_key(|(_, length, gram)| (counts[place(slot, *length, *gram)], 8 - length));
             if let Some((at, length, gram)) = rarest {
                 if let Asked::Text(..) = self.conditions.asked(code) {
-                    self.index.records[pivot as usize + 2] = at;
+                    self.index.records[pivot as usize + pivot::NEEDLE_AT] = at;
                 }
                 self.key(slot, gram, key::gram(length), pivot);
                 self.grams.push((slot, length, gram));
@@ -312,13 +369,11 @@ impl<'a> Builder<'a> {
             }
             Asked::Other(Test::Compare(comparison, number, _)) => {
                 let details = &mut self.details[slot as usize];
-                match comparison {
-                    Comparison::Greater | Comparison::GreaterOrEqual => {
-                        details.rising.push((*number, pivot))
-                    }
-                    Comparison::Less | Comparison::LessOrEqual => {
-                        details.falling.push((*number, pivot))
-                    }
+                let (mark, bound) = details.scale.bound(*comparison, *number);
+                if mark == mark::ABOVE {
+                    details.rising.push((bound, pivot));
+                } else {
+                    details.falling.push((bound, pivot));
                 }
                 look::THRESHOLDS
             }
@@ -342,24 +397,32 @@ impl<'a> Builder<'a> {
         self.keys.push((hash::bind(hash, slot, purpose), pivot));
     }
 
-    /// Fills the table; where several pivots have one key, it leads to links.
+    /// Fills the table; where several pivots have one key, it leads to the list of them.
     fn link(&mut self) {
         let mut hashes: Vec<u64> = self.keys.iter().map(|(hash, _)| *hash).collect();
         hashes.sort_unstable();
         hashes.dedup();
         let mut table = Table::with_room(hashes.len());
-        let records = &mut self.index.records;
-        for (hash, pivot) in &self.keys {
-            if let Some(mut first) = table.insert(*hash, *pivot) {
-                if records[first as usize] != LINK {
-                    let only = first;
-                    first = records.len() as u32;
-                    records.extend([LINK, NOWHERE, only]);
-                }
-                table.replace(*hash, records.len() as u32);
-                records.extend([LINK, first, *pivot]);
-            }
+        // Which key came first of those that are found in the same place, and what else is.
+        let mut first = Vec::new();
+        for (position, (hash, pivot)) in (0..).zip(&self.keys) {
+            first.push((table.insert(*hash, position).unwrap_or(position), *pivot));
         }
+        let mut leads = vec![NOWHERE; first.len()];
+        first.sort_unstable();
+        first.dedup();
+        let records = &mut self.index.records;
+        for group in first.chunk_by(|left, right| left.0 == right.0) {
+            leads[group[0].0 as usize] = if let [(_, pivot)] = group {
+                *pivot
+            } else {
+                let start = records.len() as u32;
+                records.extend([SEVERAL, group.len() as u32]);
+                records.extend(group.iter().map(|(_, pivot)| *pivot));
+                start
+            };
+        }
+        table.replace(|position| leads[position as usize]);
         self.index.table = table;
     }
 
@@ -397,21 +460,26 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// A mark and a word by which most values are judged without the expectation itself being looked at.
-fn judge(operator: TextOperator, folded: &[u8]) -> Option<(u32, u32)> {
-    let (mark, four) = match operator {
-        TextOperator::Equals => return Some((mark::EQUALS, hash::text(folded) as u32)),
-        TextOperator::StartsWith => (mark::STARTS, folded.first_chunk()?),
-        TextOperator::EndsWith => (mark::ENDS, folded.last_chunk()?),
+/// A mark, what goes with the slot, and a word by which most values are judged without the expectation itself being looked
+/// at.
+fn judge(operator: TextOperator, folded: &[u8]) -> Option<(u32, u32, u32)> {
+    let (mark, judging) = match operator {
+        TextOperator::Equals => return Some((mark::EQUALS, 0, hash::text(folded) as u32)),
+        TextOperator::StartsWith => (mark::STARTS, &folded[..folded.len().min(4)]),
+        TextOperator::EndsWith => (mark::ENDS, &folded[folded.len().saturating_sub(4)..]),
         // Any gram would do; those at the ends are more often shared by other words.
-        TextOperator::Contains => (
-            mark::HAS,
-            folded
-                .get(folded.len().saturating_sub(4) / 2..)?
-                .first_chunk::<4>()?,
-        ),
+        TextOperator::Contains => {
+            let four = folded.get(folded.len().saturating_sub(4) / 2..)?.get(..4)?;
+            return Some((mark::HAS, 0, gram(four) as u32));
+        }
     };
-    Some((mark, u32::from_le_bytes(*four)))
+    let length = (judging.len() as u32).checked_sub(1)? << mark::LENGTH;
+    let all = if judging.len() == folded.len() {
+        mark::ALL
+    } else {
+        0
+    };
+    Some((mark, length | all, gram(judging) as u32))
 }
 
 /// The pieces of a needle by which it may be found: offset, length, bytes.
@@ -437,9 +505,8 @@ impl Details {
         self.networks.sort_unstable();
         self.networks.dedup();
         self.networks.shrink_to_fit();
-        let ascending = |left: &(Number, u32), right: &(Number, u32)| left.0.compare(right.0);
-        self.rising.sort_by(ascending);
-        self.falling.sort_by(|left, right| ascending(right, left));
+        self.rising.sort_unstable();
+        self.falling.sort_unstable_by(|left, right| right.cmp(left));
         self.rising.shrink_to_fit();
         self.falling.shrink_to_fit();
         self.screens.shrink_to_fit();

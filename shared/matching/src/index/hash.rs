@@ -35,20 +35,49 @@ pub(crate) fn text(bytes: &[u8]) -> u64 {
         hash = fold_multiply(hash ^ lower(eight(chunk)), MIX);
         rest = behind;
     }
-    let last = if let Some(last) = bytes.last_chunk::<8>() {
-        u64::from_le_bytes(*last)
-    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
-    } else {
-        match bytes {
-            [] => 0,
-            [first, .., last] => {
-                u64::from(*first) << 16 | u64::from(bytes[bytes.len() / 2]) << 8 | u64::from(*last)
-            }
-            [only] => u64::from(*only),
-        }
+    let last = match bytes.last_chunk::<8>() {
+        Some(last) => u64::from_le_bytes(*last),
+        None => short(bytes),
     };
     fold_multiply(hash ^ lower(last), MIX)
+}
+
+/// The first eight bytes of a text, ASCII letters in lower case; all of it, given its length, if it has no more.
+#[inline]
+pub(crate) fn head(bytes: &[u8]) -> u64 {
+    lower(match bytes.first_chunk::<8>() {
+        Some(first) => u64::from_le_bytes(*first),
+        None => short(bytes),
+    })
+}
+
+/// Whether two texts of the same length, more than eight bytes, are the same behind their heads but for the case of ASCII
+/// letters.
+#[inline]
+pub(crate) fn same_behind_head(left: &[u8], right: &[u8]) -> bool {
+    let pairs = left.chunks_exact(8).zip(right.chunks_exact(8)).skip(1);
+    let mut same = pairs.fold(true, |same, (left, right)| {
+        same & (lower(eight(left)) == lower(eight(right)))
+    });
+    if let (Some(left), Some(right)) = (left.last_chunk::<8>(), right.last_chunk::<8>()) {
+        same &= lower(u64::from_le_bytes(*left)) == lower(u64::from_le_bytes(*right));
+    }
+    same
+}
+
+/// Less than eight bytes as a number.
+#[inline]
+fn short(bytes: &[u8]) -> u64 {
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        return u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last));
+    }
+    match bytes {
+        [] => 0,
+        [first, .., last] => {
+            u64::from(*first) << 16 | u64::from(bytes[bytes.len() / 2]) << 8 | u64::from(*last)
+        }
+        [only] => u64::from(*only),
+    }
 }
 
 #[inline]

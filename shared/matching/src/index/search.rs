@@ -1,39 +1,46 @@
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::{Index, LINK, NOWHERE, PIVOT, Screen, gram, hash, key, look, mark};
+use super::{Index, SEVERAL, Screen, gram, hash, key, look, mark, pivot};
 use crate::conditions::{Asked, Code, Conditions};
-use crate::document::seen::{Seen, SeenValue};
+use crate::document::seen::{Reach, Seen, SeenValue};
 use crate::network::Network;
 use crate::number::Number;
-use crate::test::{Found, Reading, Test, TextOperator};
+use crate::test::{Found, Reading, Test};
 
-/// What costly conditions were found to be in one document.
-pub(crate) type Memo = HashMap<u32, bool, BuildHasherDefault<Spread>>;
-
-/// Spreads codes, which are small numbers, over the table.
+/// What was found out in the document at hand, by position.
 #[derive(Debug, Default)]
-pub(crate) struct Spread(u64);
+pub(crate) struct Notes {
+    /// Which document a note was made in, and the note in the lowest bit.
+    notes: Vec<u32>,
+    /// Twice the number of the document at hand.
+    document: u32,
+}
 
-impl Hasher for Spread {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u32(u32::from(*byte));
+impl Notes {
+    /// Begins a document, for so many positions.
+    pub(crate) fn clear(&mut self, positions: usize) {
+        // Numbers of documents are never used again, unless they run out.
+        if self.document >= u32::MAX - 3 {
+            self.notes.clear();
+            self.document = 0;
+        }
+        self.document += 2;
+        if self.notes.len() < positions {
+            self.notes.resize(positions, 0);
         }
     }
 
-    fn write_u32(&mut self, number: u32) {
-        self.0 = hash::fold_multiply(
-            self.0 ^ u64::from(number) ^ 0x9E37_79B9_7F4A_7C15,
-            0xD6E8_FEB8_6659_FD93,
-        );
+    #[inline]
+    fn get(&self, position: usize) -> Option<bool> {
+        let note = self.notes[position];
+        (note & !1 == self.document).then_some(note & 1 == 1)
+    }
+
+    #[inline]
+    fn set(&mut self, position: usize, note: bool) {
+        self.notes[position] = self.document | u32::from(note);
     }
 }
 
@@ -41,7 +48,7 @@ impl Hasher for Spread {
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     probes: Vec<Probe>,
-    /// Where a pivot or a link lies, and the probe that found it.
+    /// Where a pivot, or a list of several, lies, and the probe that found it.
     hits: Vec<(u32, u32)>,
     due: Vec<Due>,
 }
@@ -59,8 +66,8 @@ struct Probe {
 /// The value itself was looked up.
 const VALUE: u32 = u32::MAX;
 
-/// That there is a value was looked up.
-const PRESENCE: u32 = u32::MAX - 1;
+/// All values of the slot were looked up together.
+const SLOT: u32 = u32::MAX - 1;
 
 /// Probes that are made before it is time to follow them up.
 const BATCH: usize = 1024;
@@ -75,8 +82,8 @@ struct Due {
 
 /// Finds the rules that the values of one document match.
 ///
-/// The table, the links, the pivots and the sets of many rules are too large for the nearer caches. So each of them is
-/// visited for many values at a time: then the processor waits for several of them at once.
+/// The table and the pivots with the sets of many rules are too large for the nearer caches. So each of them is visited for
+/// many values at a time: then the processor waits for several of them at once.
 pub(crate) struct Search<'a> {
     pub(crate) index: &'a Index,
     pub(crate) conditions: &'a Conditions,
@@ -87,16 +94,17 @@ pub(crate) struct Search<'a> {
     pub(crate) seen: &'a Seen,
     pub(crate) batch: &'a mut Batch,
     /// Pivots that need not be looked at again.
-    pub(crate) done: &'a mut Memo,
-    pub(crate) memo: &'a mut Memo,
-    pub(crate) buffer: &'a mut String,
+    pub(crate) done: &'a mut Notes,
+    /// Conditions that were asked, and whether they hold.
+    pub(crate) asked: &'a mut Notes,
+    pub(crate) buffer: &'a mut Vec<u8>,
     pub(crate) matched: &'a mut Vec<usize>,
 }
 
 impl<'a> Search<'a> {
     pub(crate) fn run(&mut self) {
         let seen = self.seen;
-        self.sets(0, self.index.always as usize, None);
+        self.sets(0, self.index.always as usize);
         for (position, value) in (0..).zip(&seen.values) {
             let looks = self.index.slots[value.slot as usize].looks;
             if looks != 0 {
@@ -108,31 +116,45 @@ impl<'a> Search<'a> {
 
     #[inline]
     fn value(&mut self, position: u32, value: &SeenValue, looks: u16) {
+        const COMMON: u16 = look::TEXT | look::PARTS;
         let slot = value.slot;
-        if looks & look::PRESENT != 0 {
-            self.probe(slot, 0, key::PRESENT, position, PRESENCE);
-        }
         if looks & look::TEXT != 0 && value.has_text() {
             self.probe(slot, value.hash, key::TEXT, position, VALUE);
         }
-        if looks & !(look::TEXT | look::PRESENT) != 0
-            && let Some(found) = self.seen.found(value, self.document)
-        {
-            self.further(position, slot, found, looks);
+        if looks & look::PARTS != 0 {
+            let text = self.seen.folded(value);
+            self.parts(position, slot, text);
+        }
+        if looks & !COMMON != 0 {
+            self.further(position, value, looks);
         }
     }
 
-    /// All that is looked up less often than whole texts.
-    fn further(&mut self, value: u32, slot: u32, found: Found<'a>, looks: u16) {
-        if looks & (look::NUMBER | look::THRESHOLDS) != 0
-            && let Some(number) = found.number(Reading::Any)
-        {
-            if looks & look::NUMBER != 0 {
-                self.probe(slot, key::of_number(number), key::NUMBER, value, VALUE);
+    /// All that is looked up less often than texts.
+    fn further(&mut self, position: u32, value: &SeenValue, looks: u16) {
+        let slot = value.slot;
+        if looks & (look::PRESENT | look::THRESHOLDS) != 0 && self.seen.is_latest(position, slot) {
+            if looks & look::PRESENT != 0 {
+                self.probe(slot, 0, key::PRESENT, position, SLOT);
             }
             if looks & look::THRESHOLDS != 0 {
-                self.thresholds(value, slot, number);
+                self.thresholds(position, slot);
             }
+        }
+        const READ: u16 = look::NUMBER | look::BOOLEAN | look::NULL | look::RANK | look::NETWORKS;
+        if looks & READ != 0
+            && let Some(found) = self.seen.found(value, self.document)
+        {
+            self.read(position, slot, found, looks);
+        }
+    }
+
+    /// Looks up a value as something else than text.
+    fn read(&mut self, value: u32, slot: u32, found: Found<'a>, looks: u16) {
+        if looks & look::NUMBER != 0
+            && let Some(number) = found.number(Reading::Any)
+        {
+            self.probe(slot, key::of_number(number), key::NUMBER, value, VALUE);
         }
         if looks & look::BOOLEAN != 0
             && let Some(boolean) = found.boolean()
@@ -154,32 +176,42 @@ impl<'a> Search<'a> {
         {
             self.networks(value, slot, address);
         }
-        if looks & (look::PREFIXES | look::SUFFIXES | look::GRAMS) != 0
-            && let Some(text) = found.folded
-        {
-            self.parts(value, slot, text.as_bytes());
-        }
     }
 
-    fn thresholds(&mut self, value: u32, slot: u32, number: Number) {
+    /// Finds the pivots that are comparisons with what the numbers of a slot reach.
+    fn thresholds(&mut self, value: u32, slot: u32) {
         let index = self.index;
         let Some(details) = &index.slots[slot as usize].details else {
+            return;
+        };
+        let Reach::Known { lowest, highest } = self.reach(slot) else {
             return;
         };
         let below = details
             .rising
             .iter()
-            .take_while(|(bound, _)| bound.compare(number).is_le());
+            .take_while(|(bound, _)| *bound <= highest);
         let above = details
             .falling
             .iter()
-            .take_while(|(bound, _)| bound.compare(number).is_ge());
+            .take_while(|(bound, _)| *bound >= lowest);
         let due = below.chain(above).map(|(_, pivot)| Due {
             pivot: *pivot,
             value,
-            at: VALUE,
+            at: SLOT,
         });
         self.batch.due.extend(due);
+    }
+
+    /// Where the numbers of a slot lie among those that rules compare with.
+    #[inline]
+    fn reach(&self, slot: u32) -> Reach {
+        match &self.index.slots[slot as usize].details {
+            Some(details) => self.seen.reach(slot, self.document, |number: Number| {
+                details.scale.place(number)
+            }),
+            None => Reach::None,
+        }
     }
 
     fn networks(&mut self, value: u32, slot: u32, address: IpAddr) {
@@ -261,16 +293,17 @@ impl<'a> Search<'a> {
                 hits.push((found, position));
             }
         }
-        for (mut found, position) in hits.drain(..) {
+        for (found, position) in hits.drain(..) {
             let Probe { value, at, .. } = probes[position as usize];
-            while let [LINK, next, pivot] = index.records[found as usize..found as usize + PIVOT] {
-                due.push(Due { pivot, value, at });
-                found = next;
-                if next == NOWHERE {
-                    break;
-                }
-            }
-            if found != NOWHERE {
+            let records = &index.records[found as usize..];
+            if let [SEVERAL, count, behind @ ..] = records {
+                let several = behind[..*count as usize].iter();
+                due.extend(several.map(|pivot| Due {
+                    pivot: *pivot,
+                    value,
+                    at,
+                }));
+            } else {
                 due.push(Due {
                     pivot: found,
                     value,
@@ -288,102 +321,104 @@ impl<'a> Search<'a> {
 
     /// Asks what is left of the sets of a pivot, if it holds and was not done with before.
     fn pivot(&mut self, due: Due) {
+        let index = self.index;
         let start = due.pivot as usize;
-        let [code, end, needle_at] = self.index.records[start..start + PIVOT] else {
+        let records = &index.records[start..];
+        let Some((head, behind)) = records.split_first_chunk::<{ pivot::WORDS }>() else {
             return;
         };
-        let code = Code(code);
-        // Only a slot with several values, or a text with several places, leads to a pivot twice.
-        let repeats = due.at != VALUE
-            || self
-                .seen
-                .has_several(self.seen.values[due.value as usize].slot);
-        if repeats && self.done.contains_key(&due.pivot) {
+        let slot = head[pivot::SLOT] & mark::SLOT;
+        // The table keeps half of a hash, so what it finds may even belong to another slot or purpose.
+        if self.seen.values[due.value as usize].slot != slot {
             return;
         }
-        // What was found by hash or by gram is seldom wrong, so it is confirmed when it matters.
-        let asked_all = due.at == PRESENCE || (due.at != VALUE && needle_at == NOWHERE);
-        let confirmed = !asked_all || self.confirm(code, due, needle_at);
-        let lazily = (!asked_all || self.exact.is_some()).then_some((code, due, needle_at));
-        let right = confirmed && self.sets(start + PIVOT, end as usize, lazily);
+        let ordinal = head[pivot::ORDINAL] as usize;
+        // Only a slot with several values, or a text with several places, leads to a pivot twice.
+        let repeats = due.at != SLOT && (due.at != VALUE || self.seen.has_several(slot));
+        if repeats && self.done.get(ordinal).is_some() {
+            return;
+        }
+        let words = (head[pivot::LENGTH] as usize).div_ceil(4);
+        let right = self.confirm(head, &behind[..words], due)
+            && (self.exact.is_none() || self.holds_exactly(Code(head[pivot::CODE])));
+        if right {
+            self.sets(start + pivot::WORDS + words, head[pivot::END] as usize);
+        }
         // Another value, or another place in this one, may yet confirm what was wrong, unless all were asked.
+        let asked_all = head[pivot::SLOT] >> 28 == pivot::ASK && due.at != VALUE;
         if repeats && (right || asked_all) {
-            self.done.insert(due.pivot, true);
+            self.done.set(ordinal, right);
         }
     }
 
-    /// Whether a pivot that was looked up holds.
-    ///
-    /// The table keeps half of a hash, so what it finds may even belong to another slot or purpose.
-    fn confirm(&mut self, code: Code, due: Due, needle_at: u32) -> bool {
+    /// Whether a pivot that was looked up holds of the value, or of all values of the slot.
+    fn confirm(&mut self, head: &[u32; pivot::WORDS], needle: &[u32], due: Due) -> bool {
         let seen = self.seen;
         let value = &seen.values[due.value as usize];
-        if self.conditions.slot(code) != value.slot {
-            return false;
-        }
-        match (due.at, needle_at) {
-            (VALUE, _) => self.passes(code, value),
-            (PRESENCE, _) | (_, NOWHERE) => self.any_passes(code),
-            (at, needle_at) => {
-                let text = seen
-                    .found(value, self.document)
-                    .and_then(|found| found.folded);
-                text.is_some_and(|text| self.has_needle(code, text, at as usize, needle_at))
+        let length = head[pivot::LENGTH] as usize;
+        let how = head[pivot::SLOT] >> 28;
+        let text = match how {
+            pivot::SURE => return true,
+            pivot::ASK => {
+                let code = Code(head[pivot::CODE]);
+                return if due.at == VALUE {
+                    self.passes(code, value)
+                } else {
+                    self.holds(code)
+                };
             }
-        }
+            pivot::EQUALS => seen.plain(value, self.document),
+            _ => Some(seen.folded(value)),
+        };
+        let Some(text) = text else {
+            return false;
+        };
+        let part = match how {
+            pivot::EQUALS => (text.len() == length).then_some(text),
+            pivot::STARTS => text.get(..length),
+            pivot::ENDS => text.len().checked_sub(length).map(|start| &text[start..]),
+            _ => due
+                .at
+                .checked_sub(head[pivot::NEEDLE_AT])
+                .and_then(|start| text.get(start as usize..start as usize + length)),
+        };
+        part.is_some_and(|part| is_needle(part, needle))
     }
 
+    /// Whether one value passes, whatever the path leads to.
     fn passes(&mut self, code: Code, value: &SeenValue) -> bool {
-        self.seen
-            .found(value, self.document)
-            .is_some_and(|found| self.conditions.passes(code, found, self.buffer))
-    }
-
-    /// Whether a text has the needle of a condition such that the byte `needle_at` of it lies at `at`.
-    fn has_needle(&mut self, code: Code, text: &str, at: usize, needle_at: u32) -> bool {
-        let Asked::Text(TextOperator::Contains, needle) = self.conditions.asked(code) else {
-            return false;
-        };
-        let Some(start) = at.checked_sub(needle_at as usize) else {
-            return false;
-        };
-        let rest = &text.as_bytes()[start..];
-        if needle.is_ascii() {
-            return rest
-                .get(..needle.len())
-                .is_some_and(|part| part.eq_ignore_ascii_case(needle.as_bytes()));
+        match self.conditions.asked(code) {
+            Asked::Text(operator, expected) => self
+                .seen
+                .plain(value, self.document)
+                .is_some_and(|text| operator.holds(expected, text, self.buffer)),
+            Asked::Other(test) => self
+                .seen
+                .found(value, self.document)
+                .is_some_and(|found| test.holds(found)),
         }
-        self.buffer.clear();
-        crate::fold::fold_into(needle, self.buffer);
-        rest.starts_with(self.buffer.as_bytes())
     }
 
-    /// Goes through sets whose pivot holds, or is yet to be confirmed; says no if it was wrong.
-    fn sets(&mut self, first: usize, end: usize, mut confirm: Option<(Code, Due, u32)>) -> bool {
+    /// Goes through sets of which the pivot holds.
+    fn sets(&mut self, first: usize, end: usize) {
         let index = self.index;
         let mut records = &index.records[first..end];
         while let [rule, words, behind @ ..] = records {
             let (left, rest) = behind.split_at(*words as usize);
             if self.all_hold(left) {
-                if let Some((code, due, needle_at)) = confirm.take()
-                    && !(self.confirm(code, due, needle_at)
-                        && (self.exact.is_none() || self.holds_exactly(code)))
-                {
-                    return false;
-                }
                 self.matched.push(*rule as usize);
             }
             records = rest;
         }
-        true
     }
 
+    #[inline]
     fn all_hold(&mut self, mut left: &[u32]) -> bool {
-        while let [word, behind @ ..] = left {
-            let code = Code(*word & !mark::ANY);
+        while let [code, behind @ ..] = left {
+            // The codes of conditions on no text have their upper bit set.
+            let marked = *code & mark::ANY;
+            let code = Code(*code & !mark::ANY);
             let holds;
-            // The codes of conditions on no text have their upper bit set and no mark.
-            let marked = *word & mark::ANY;
             if marked == 0 {
                 holds = self.holds(code);
                 left = behind;
@@ -391,10 +426,7 @@ impl<'a> Search<'a> {
                 let [slot, word, behind @ ..] = behind else {
                     return false;
                 };
-                holds = match marked {
-                    mark::EQUALS => self.equals(code, *slot, *word),
-                    _ => self.may_hold(marked, *slot, *word) && self.holds(code),
-                };
+                holds = self.judge(marked, *slot, *word, code);
                 left = behind;
             }
             if !holds {
@@ -404,21 +436,58 @@ impl<'a> Search<'a> {
         true
     }
 
-    /// Whether any value of a slot has the four bytes that a condition on its text needs.
+    /// Whether a condition holds, given its mark and what follows that.
     #[inline]
-    fn may_hold(&self, marked: u32, slot: u32, word: u32) -> bool {
+    fn judge(&mut self, marked: u32, how: u32, word: u32, code: Code) -> bool {
+        let slot = how & mark::SLOT;
+        if marked == mark::EQUALS {
+            return self.equals(code, slot, word);
+        }
+        let (may, sure) = match (marked, self.seen.has(slot)) {
+            (_, false) => (false, true),
+            (mark::ABOVE, _) => {
+                let reach = self.reach(slot);
+                (
+                    matches!(reach, Reach::Known { highest, .. } if highest >= word),
+                    true,
+                )
+            }
+            (mark::BELOW, _) => {
+                let reach = self.reach(slot);
+                (
+                    matches!(reach, Reach::Known { lowest, .. } if lowest <= word),
+                    true,
+                )
+            }
+            (mark::HAS, _) => {
+                let seen = self.seen;
+                (seen.of(slot).any(|value| seen.may_have(value, word)), false)
+            }
+            (_, _) => (
+                self.ends(marked == mark::STARTS, slot, how, word),
+                how & mark::ALL != 0,
+            ),
+        };
+        may && (if sure && self.exact.is_none() {
+            true
+        } else {
+            self.holds(code)
+        })
+    }
+
+    /// Whether any text of a slot begins, or ends, with up to four bytes.
+    #[inline]
+    fn ends(&self, starts: bool, slot: u32, how: u32, word: u32) -> bool {
         let seen = self.seen;
+        let length = (how >> mark::LENGTH & 3) as usize + 1;
         seen.of(slot).any(|value| {
             let text = seen.folded(value);
-            match marked {
-                mark::STARTS => text
-                    .first_chunk()
-                    .is_some_and(|four| u32::from_le_bytes(*four) == word),
-                mark::ENDS => text
-                    .last_chunk()
-                    .is_some_and(|four| u32::from_le_bytes(*four) == word),
-                _ => seen.may_have(value, word),
-            }
+            let part = if starts {
+                text.get(..length)
+            } else {
+                text.len().checked_sub(length).map(|start| &text[start..])
+            };
+            part.is_some_and(|part| gram(part) as u32 == word)
         })
     }
 
@@ -442,11 +511,12 @@ impl<'a> Search<'a> {
         if self.exact.is_some() {
             return self.holds_exactly(code);
         }
-        if let Some(holds) = self.memo.get(&code.0) {
-            return *holds;
+        let ordinal = self.conditions.ordinal(code);
+        if let Some(holds) = self.asked.get(ordinal) {
+            return holds;
         }
         let holds = self.any_passes(code);
-        self.memo.insert(code.0, holds);
+        self.asked.set(ordinal, holds);
         holds
     }
 
@@ -464,11 +534,23 @@ impl<'a> Search<'a> {
         let Some(document) = self.exact else {
             return false;
         };
-        if let Some(holds) = self.memo.get(&code.0) {
-            return *holds;
+        let ordinal = self.conditions.ordinal(code);
+        if let Some(holds) = self.asked.get(ordinal) {
+            return holds;
         }
         let holds = self.conditions.holds_in(code, document);
-        self.memo.insert(code.0, holds);
+        self.asked.set(ordinal, holds);
         holds
     }
+}
+
+/// Whether a text, folded but perhaps for the case of ASCII letters, is a needle of the same length.
+#[inline]
+fn is_needle(text: &[u8], needle: &[u32]) -> bool {
+    let fours = text.chunks(4);
+    fours.zip(needle).all(|(four, word)| {
+        four.iter()
+            .zip(word.to_le_bytes())
+            .all(|(byte, expected)| byte.to_ascii_lowercase() == expected)
+    })
 }

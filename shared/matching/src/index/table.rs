@@ -40,13 +40,11 @@ impl Table {
         None
     }
 
-    /// Puts another number where [`Table::insert`] found one.
-    pub(crate) fn replace(&mut self, hash: u64, value: u32) {
-        let mut at = self.start(hash);
-        while self.entries[at].tag != hash as u32 || self.entries[at].value == 0 {
-            at = self.after(at);
+    /// Puts others in the place of all numbers.
+    pub(crate) fn replace(&mut self, other: impl Fn(u32) -> u32) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.value != 0) {
+            entry.value = other(entry.value - 1) + 1;
         }
-        self.entries[at].value = value + 1;
     }
 
     #[inline]
@@ -113,7 +111,7 @@ mod tests {
         assert_eq!(table.insert(0x0000_0001_0000_0007, 3), None);
         assert_eq!(table.insert(0x0000_0002_0000_0007, 4), Some(3));
         assert_eq!(table.get(0x0000_0002_0000_0007), Some(3));
-        table.replace(0x0000_0002_0000_0007, 5);
+        table.replace(|value| value + 2);
         assert_eq!(table.get(0x0000_0001_0000_0007), Some(5));
     }
 }

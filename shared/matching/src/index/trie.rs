@@ -1,6 +1,7 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::hash;
-use super::table::Table;
-use crate::fold::{fold, fold_into};
+use crate::fold::fold;
 use crate::path::Path;
 
 /// Number of the node that every path starts from.
@@ -14,97 +15,116 @@ const NONE: u32 = u32::MAX;
 /// picks elements of arrays.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Trie {
+    /// Tells it from all others but its copies.
+    identity: u64,
     nodes: Vec<Node>,
+    /// For each node that branches, a hash table of its children; half of it at least is free.
     edges: Vec<Edge>,
-    /// From (node, folded name) to the first edge with that hash.
-    by_name: Table,
     /// The folded names, one behind the other.
-    names: String,
+    names: Vec<u8>,
 }
 
 #[derive(Debug, Clone)]
-struct Node {
+pub(crate) struct Node {
+    number: u32,
     /// Where its values are asked something, the slot of them.
     slot: u32,
-    /// One bit for the looks of each child's name: most names of a document fail here.
-    filter: [u64; 4],
-    /// Whether any path goes on from here.
-    branches: bool,
+    /// Where its children are.
+    edges: u32,
+    /// One less than how many edges that are, a power of two; none if no path goes on from here.
+    mask: u32,
     positions: Vec<(usize, u32)>,
 }
 
-#[derive(Debug, Clone)]
-struct Edge {
-    node: u32,
-    name: u32,
+/// What a name leads to, or, without children, a free place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Edge {
+    /// What [`hash::head`] makes of the name.
+    head: u64,
     length: u32,
+    name: u32,
+    /// Where it is among all edges.
+    position: u32,
     /// Child by name only.
     named: u32,
     /// Child by name or position.
     positional: u32,
-    next: u32,
 }
 
-/// The children that a member of an object leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Children {
-    /// By name.
-    pub(crate) named: Option<u32>,
-    /// By a number that is taken for a name here.
-    pub(crate) positional: Option<u32>,
-}
-
-impl Trie {
-    /// The slot of the values at a node.
+impl Node {
+    /// Its position among all nodes.
     #[inline]
-    pub(crate) fn slot(&self, node: u32) -> Option<u32> {
-        some(self.nodes[node as usize].slot)
+    pub(crate) fn number(&self) -> u32 {
+        self.number
     }
 
-    /// Whether any path goes on from a node.
+    /// The slot of the values at the node.
     #[inline]
-    pub(crate) fn branches(&self, node: u32) -> bool {
-        self.nodes[node as usize].branches
+    pub(crate) fn slot(&self) -> Option<u32> {
+        some(self.slot)
+    }
+
+    /// Whether any path goes on from the node.
+    #[inline]
+    pub(crate) fn branches(&self) -> bool {
+        self.mask != NONE
     }
 
     /// The positions of an array that paths pick.
     #[inline]
-    pub(crate) fn positions(&self, node: u32) -> &[(usize, u32)] {
-        &self.nodes[node as usize].positions
+    pub(crate) fn positions(&self) -> &[(usize, u32)] {
+        &self.positions
+    }
+}
+
+impl Trie {
+    #[inline]
+    pub(crate) fn node(&self, node: u32) -> &Node {
+        &self.nodes[node as usize]
     }
 
     pub(crate) fn len(&self) -> usize {
         self.nodes.len()
     }
 
-    /// What a member of an object leads to; the name is ASCII or folded.
+    /// What a member of an object leads to; the name is ASCII or folded, and the node branches.
     #[inline]
-    pub(crate) fn children(&self, node: u32, name: &[u8]) -> Option<Children> {
-        let (word, bit) = sieve(name);
-        if self.nodes[node as usize].filter[word] & bit == 0 {
-            return None;
+    pub(crate) fn edge(&self, node: &Node, name: &[u8]) -> Option<&Edge> {
+        let Node { edges, mask, .. } = *node;
+        let mut place = place(name, mask);
+        loop {
+            let edge = &self.edges[(edges + place) as usize];
+            if edge.is_free() {
+                return None;
+            }
+            if edge.length as usize == name.len()
+                && edge.head == hash::head(name)
+                && (name.len() <= 8 || hash::same_behind_head(self.name(edge), name))
+            {
+                return Some(edge);
+            }
+            place = (place + 1) & mask;
         }
-        self.children_by_hash(node, name)
     }
 
-    fn children_by_hash(&self, node: u32, name: &[u8]) -> Option<Children> {
-        let mut edge = self.by_name.get(hash::bind(hash::text(name), node, 0));
-        while let Some(found) = edge {
-            let found = &self.edges[found as usize];
-            if found.node == node && self.name(found).eq_ignore_ascii_case(name) {
-                return Some(Children {
-                    named: some(found.named),
-                    positional: some(found.positional),
-                });
-            }
-            edge = some(found.next);
-        }
-        None
+    /// The position of an edge.
+    pub(crate) fn position(&self, edge: &Edge) -> u32 {
+        edge.position
+    }
+
+    /// The edge at a position.
+    #[inline]
+    pub(crate) fn edge_at(&self, position: u32) -> &Edge {
+        &self.edges[position as usize]
+    }
+
+    pub(crate) fn identity(&self) -> u64 {
+        self.identity
     }
 
     fn name(&self, edge: &Edge) -> &[u8] {
         let start = edge.name as usize;
-        &self.names.as_bytes()[start..start + edge.length as usize]
+        &self.names[start..start + edge.length as usize]
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -116,8 +136,35 @@ impl Trie {
         self.nodes.capacity() * size_of::<Node>()
             + positions * size_of::<(usize, u32)>()
             + self.edges.capacity() * size_of::<Edge>()
-            + self.by_name.bytes()
             + self.names.capacity()
+    }
+}
+
+impl Edge {
+    const FREE: Self = Self {
+        head: 0,
+        length: 0,
+        name: 0,
+        position: 0,
+        named: NONE,
+        positional: NONE,
+    };
+
+    /// By name.
+    #[inline]
+    pub(crate) fn named(&self) -> Option<u32> {
+        some(self.named)
+    }
+
+    /// By a number that is taken for a name here.
+    #[inline]
+    pub(crate) fn positional(&self) -> Option<u32> {
+        some(self.positional)
+    }
+
+    #[inline]
+    fn is_free(&self) -> bool {
+        self.named == NONE && self.positional == NONE
     }
 }
 
@@ -126,21 +173,32 @@ fn some(number: u32) -> Option<u32> {
     (number != NONE).then_some(number)
 }
 
-/// The word and the bit of a name in the filter of a node: by its length, first, middle and last byte.
+/// Where to look for a name among the edges of a node.
 #[inline]
-fn sieve(name: &[u8]) -> (usize, u64) {
-    let (first, last) = (name.first().unwrap_or(&0), name.last().unwrap_or(&0));
-    let middle = name.get(name.len() / 2).unwrap_or(&0);
-    let looks = u32::from_le_bytes([first | 0x20, last | 0x20, middle | 0x20, name.len() as u8]);
-    let hash = looks.wrapping_mul(0x9E37_79B1) >> 24;
-    (hash as usize / 64, 1 << (hash % 64))
+fn place(name: &[u8], mask: u32) -> u32 {
+    // For few names their looks are enough to tell them apart: length, first, middle and last byte.
+    let hash = if mask < 128 {
+        let (first, last) = match name {
+            [first, .., last] => (first, last),
+            [only] => (only, only),
+            [] => (&0, &0),
+        };
+        let middle = name.get(name.len() / 2).unwrap_or(&0);
+        let looks = u32::from_le_bytes([*first, *last, *middle, name.len() as u8]);
+        (looks | 0x0020_2020).wrapping_mul(0x9E37_79B1) >> 20
+    } else {
+        (hash::text(name) >> 32) as u32
+    };
+    hash & mask
 }
 
 /// Makes a [`Trie`].
 #[derive(Default)]
 pub(crate) struct TrieBuilder {
     trie: Trie,
-    known: std::collections::HashMap<(u32, String), u32>,
+    /// The children of each node by their folded names, in the order in which they were named.
+    edges: Vec<Vec<Edge>>,
+    known: std::collections::HashMap<(u32, String), usize>,
     slots: u32,
 }
 
@@ -167,47 +225,41 @@ impl TrieBuilder {
     }
 
     fn child(&mut self, node: u32, name: &str, index: Option<usize>) -> u32 {
-        let folded = fold(name);
-        let key = (node, folded);
+        let edges = &mut self.edges[node as usize];
+        let key = (node, fold(name));
         let edge = match self.known.get(&key) {
             Some(edge) => *edge,
             None => {
-                let edge = self.trie.edges.len() as u32;
-                let start = self.trie.names.len() as u32;
-                fold_into(name, &mut self.trie.names);
-                self.trie.edges.push(Edge {
-                    node,
-                    name: start,
-                    length: key.1.len() as u32,
-                    named: NONE,
-                    positional: NONE,
-                    next: NONE,
+                let name = self.trie.names.len() as u32;
+                let folded = key.1.as_bytes();
+                self.trie.names.extend_from_slice(folded);
+                edges.push(Edge {
+                    head: hash::head(folded),
+                    length: folded.len() as u32,
+                    name,
+                    ..Edge::FREE
                 });
-                let parent = &mut self.trie.nodes[node as usize];
-                let (word, bit) = sieve(key.1.as_bytes());
-                parent.filter[word] |= bit;
-                parent.branches = true;
-                self.known.insert(key, edge);
-                edge
+                self.known.insert(key, edges.len() - 1);
+                edges.len() - 1
             }
         };
-        let edge = edge as usize;
         let known = match index {
-            Some(_) => self.trie.edges[edge].positional,
-            None => self.trie.edges[edge].named,
+            Some(_) => edges[edge].positional,
+            None => edges[edge].named,
         };
         if known != NONE {
             return known;
         }
         let child = self.node();
+        let edge = &mut self.edges[node as usize][edge];
         match index {
             Some(index) => {
-                self.trie.edges[edge].positional = child;
+                edge.positional = child;
                 self.trie.nodes[node as usize]
                     .positions
                     .push((index, child));
             }
-            None => self.trie.edges[edge].named = child,
+            None => edge.named = child,
         }
         child
     }
@@ -215,27 +267,41 @@ impl TrieBuilder {
     fn node(&mut self) -> u32 {
         let node = self.trie.nodes.len() as u32;
         self.trie.nodes.push(Node {
+            number: node,
             slot: NONE,
-            filter: [0; 4],
-            branches: false,
+            edges: 0,
+            mask: NONE,
             positions: Vec::new(),
         });
+        self.edges.push(Vec::new());
         node
     }
 
     /// The trie, and how many slots it has.
     pub(crate) fn finish(self) -> (Trie, u32) {
+        static TRIES: AtomicU64 = AtomicU64::new(1);
         let mut trie = self.trie;
-        let mut by_name = Table::with_room(trie.edges.len());
-        for edge in 0..trie.edges.len() {
-            let node = trie.edges[edge].node;
-            let hash = hash::bind(hash::text(trie.name(&trie.edges[edge])), node, 0);
-            if let Some(first) = by_name.insert(hash, edge as u32) {
-                trie.edges[edge].next = trie.edges[first as usize].next;
-                trie.edges[first as usize].next = edge as u32;
+        trie.identity = TRIES.fetch_add(1, Ordering::Relaxed);
+        for (node, edges) in trie.nodes.iter_mut().zip(self.edges) {
+            if edges.is_empty() {
+                continue;
+            }
+            let start = trie.edges.len();
+            // Most names of a document are not named by rules, and a free place says so at once.
+            let room = (4 * edges.len()).next_power_of_two();
+            node.edges = start as u32;
+            node.mask = room as u32 - 1;
+            trie.edges.resize(start + room, Edge::FREE);
+            for edge in edges {
+                let name = edge.name as usize;
+                let mut place = place(&trie.names[name..name + edge.length as usize], node.mask);
+                while !trie.edges[start + place as usize].is_free() {
+                    place = (place + 1) & node.mask;
+                }
+                let position = start as u32 + place;
+                trie.edges[position as usize] = Edge { position, ..edge };
             }
         }
-        trie.by_name = by_name;
         trie.nodes.shrink_to_fit();
         trie.edges.shrink_to_fit();
         trie.names.shrink_to_fit();
@@ -259,15 +325,38 @@ mod tests {
         assert_eq!(slot("a[00]"), 4);
         let (trie, slots) = builder.finish();
         assert_eq!(slots, 5);
-        let a = trie
-            .children(ROOT, b"A")
-            .and_then(|children| children.named)
-            .unwrap();
-        assert_eq!(trie.slot(a), Some(1));
-        let zero = trie.children(a, b"0").unwrap();
-        assert_eq!(zero.named.and_then(|node| trie.slot(node)), Some(3));
-        assert_eq!(zero.positional.and_then(|node| trie.slot(node)), Some(2));
-        assert_eq!(trie.positions(a).len(), 2);
-        assert_eq!(trie.children(ROOT, b"b"), None);
+        let edge = |node: u32, name: &str| trie.edge(trie.node(node), name.as_bytes());
+        let slot = |node: u32| trie.node(node).slot();
+        let a = edge(ROOT, "A").unwrap().named().unwrap();
+        assert_eq!(slot(a), Some(1));
+        let zero = edge(a, "0").unwrap();
+        assert_eq!(zero.named().and_then(slot), Some(3));
+        assert_eq!(zero.positional().and_then(slot), Some(2));
+        assert_eq!(trie.node(a).positions().len(), 2);
+        assert_eq!(edge(ROOT, "b"), None);
+    }
+
+    #[test]
+    fn names_that_look_alike_are_told_apart() {
+        for count in [3, 30, 3_000] {
+            let mut builder = TrieBuilder::new();
+            let names: Vec<String> = (0..count)
+                .map(|name| format!("a{name:07}-bcdefgh{name:04}z"))
+                .collect();
+            for name in &names {
+                builder.slot(&Path::parse(name).unwrap());
+            }
+            let (trie, _) = builder.finish();
+            for (slot, name) in (0..).zip(&names) {
+                let upper = name.to_uppercase();
+                let child = trie
+                    .edge(trie.node(ROOT), upper.as_bytes())
+                    .unwrap()
+                    .named()
+                    .unwrap();
+                assert_eq!(trie.node(child).slot(), Some(slot));
+            }
+            assert_eq!(trie.edge(trie.node(ROOT), b"a0000000-bcdefgi0000z"), None);
+        }
     }
 }
