@@ -7,7 +7,11 @@ import json
 import sys
 from pathlib import Path
 
+import cfnlint
 import yaml
+
+# Every action of IAM, with the kinds of resources that it can be limited to, as cfn-lint keeps them.
+KNOWN = json.loads((Path(cfnlint.__file__).parent / "data/AdditionalSpecs/Policies.json").read_text())
 
 PATTERN_BYTES = 2048  # "Event pattern size" in the quotas of EventBridge
 
@@ -58,6 +62,10 @@ def documents(value, name=""):
             yield from documents(inner, name)
 
 
+def resources_of(statement):
+    return list(branches(statement.get("Resource", [])))
+
+
 def statement_faults(holder, statement, any_resource, used):
     if statement.get("Effect") != "Allow":
         return
@@ -69,11 +77,18 @@ def statement_faults(holder, statement, any_resource, used):
         if not isinstance(action, str) or "*" in action or "?" in action:
             yield f"allows `{action}`; name each action"
     is_key_policy = holder == "KeyPolicy"  # there `*` is the key itself
-    if "*" in list(branches(statement.get("Resource", []))) and not is_key_policy:
+    if "*" in resources_of(statement) and not is_key_policy:
         for action in actions:
             used.add(action)
             if action not in any_resource:
                 yield f"allows `{action}` on `*`; name resources, or give the reason in `Metadata.Quench.AnyResource`"
+    for action in actions:
+        service, _, name = str(action).partition(":")
+        known = KNOWN.get(service, {}).get("Actions", {}).get(name.lower())
+        if known is None:
+            yield f"allows `{action}`, which is no action of IAM"
+        elif holder != "AssumeRolePolicyDocument" and not known.get("Resources") and "*" not in resources_of(statement):
+            yield f"limits `{action}` to resources, which it knows none of: so it allows nothing"
     conditions = {key for test in statement.get("Condition", {}).values() for key in test}
     for principal in branches(statement.get("Principal", [])):
         everybody = principal == "*" or "*" in listed(principal.get("AWS", []))
