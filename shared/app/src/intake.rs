@@ -7,9 +7,9 @@ use crate::app::App;
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::before;
 use crate::delivery;
+use crate::manual::{PressError, Pressed, press};
 use crate::run::{Run, RunState, StartedBy};
-use crate::store::sqlite::word;
-use crate::store::{FindingRecord, StoreError};
+use crate::store::{FindingRecord, StoreError, word};
 use jiff::Timestamp;
 use quench_automations::{Automation, Match};
 use quench_findings::{CustomAction, Finding, Refusal, Transition, decode, transition};
@@ -37,6 +37,9 @@ pub struct Intake {
     /// The button a person pressed to send the findings, if one was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<CustomAction>,
+    /// What that button started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pressed: Option<Pressed>,
 }
 
 /// What came of a finding.
@@ -92,6 +95,9 @@ pub enum IntakeError {
     /// Others keep changing the finding.
     #[error("finding `{0}` is being changed by others all the time")]
     Contended(String),
+    /// What a button stands for could not be started now.
+    #[error("{0}")]
+    Button(String),
     /// The work on one finding broke off.
     #[error("the work on a finding broke off: {0}")]
     Interrupted(String),
@@ -103,7 +109,7 @@ impl IntakeError {
         match self {
             IntakeError::Store(error) => error.is_transient(),
             IntakeError::Catalog(error) => error.is_transient(),
-            IntakeError::Contended(_) => true,
+            IntakeError::Contended(_) | IntakeError::Button(_) => true,
             IntakeError::Interrupted(_) => false,
         }
     }
@@ -116,15 +122,31 @@ impl IntakeError {
 pub async fn intake(app: &App, payload: &[u8]) -> Result<Intake, IntakeError> {
     let decoded = decode(payload);
     let catalog = app.catalog().await?;
-    Ok(Intake {
+    let mut taken = Intake {
         findings: take_all(app, &catalog, decoded.findings).await?,
         refused: decoded.refused,
         action: decoded.action,
-    })
+        pressed: None,
+    };
+    // Results of an insight are a finding of their own, and none that a playbook could be started for by hand.
+    if let Some(action) = taken.action.as_ref().filter(|action| !action.insight) {
+        let (pressed, faults) = press(app, &catalog, action, &taken.findings).await;
+        taken.pressed = pressed;
+        if faults.iter().any(PressError::is_transient) {
+            return Err(IntakeError::Button(list(&faults)));
+        }
+        taken.refused.extend(faults.iter().map(PressError::refusal));
+    }
+    Ok(taken)
+}
+
+fn list(faults: &[PressError]) -> String {
+    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    faults.join("; ")
 }
 
 /// Takes findings in several at a time, those of one id in their order.
-async fn take_all(
+pub(crate) async fn take_all(
     app: &App,
     catalog: &Arc<Catalog>,
     findings: Vec<Finding>,

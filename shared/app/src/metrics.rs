@@ -33,6 +33,12 @@ pub(crate) enum Count {
     Matches,
     /// Runs that automations made.
     RunsStarted,
+    /// Runs that somebody started by hand.
+    RunsByHand,
+    /// Runs that were due, of which no message spoke.
+    RunsDue,
+    /// Those of them that had been due for minutes.
+    RunsLate,
     /// Runs that ended well.
     RunsSucceeded,
     /// Runs that a step ended.
@@ -43,6 +49,10 @@ pub(crate) enum Count {
     PayloadsRefused,
     /// Messages that were not dealt with and come again.
     MessagesFailed,
+    /// Messages of senders outside that were put onto a queue.
+    WebhooksAccepted,
+    /// Messages from outside that were not.
+    WebhooksRefused,
 }
 
 /// What is timed.
@@ -64,11 +74,16 @@ impl Count {
             Count::Findings => "Findings",
             Count::Matches => "Matches",
             Count::RunsStarted => "RunsStarted",
+            Count::RunsByHand => "RunsByHand",
+            Count::RunsDue => "RunsDue",
+            Count::RunsLate => "RunsLate",
             Count::RunsSucceeded => "RunsSucceeded",
             Count::RunsStopped => "RunsStopped",
             Count::RunsFailed => "RunsFailed",
             Count::PayloadsRefused => "PayloadsRefused",
             Count::MessagesFailed => "MessagesFailed",
+            Count::WebhooksAccepted => "WebhooksAccepted",
+            Count::WebhooksRefused => "WebhooksRefused",
         }
     }
 }

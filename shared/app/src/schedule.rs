@@ -6,6 +6,7 @@
 use crate::app::App;
 use crate::clock::before;
 use crate::intake::{IntakeError, dispatch_pending};
+use crate::metrics::Count;
 use crate::queue::{Queue, Sending};
 use crate::store::StoreError;
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,8 @@ pub async fn tick(app: &App, budget: Duration) -> Result<Tick, IntakeError> {
     let due = queue_due(app, deadline, &mut tick).await;
     let pending = finish_intake(app, deadline, &mut tick).await;
     let expired = expire(app, deadline, &mut tick).await;
+    app.metrics.count(Count::RunsDue, tick.due);
+    app.metrics.count(Count::RunsLate, tick.late);
     tracing::info!(
         runs.due = tick.due,
         runs.late = tick.late,

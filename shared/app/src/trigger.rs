@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::catalog::{Catalog, CatalogError};
 use crate::intake::enqueue;
+use crate::metrics::Count;
 use crate::run::{Run, RunState, StartedBy};
 use crate::store::{FindingFilter, Page, RunStage, StoreError};
 use jiff::Timestamp;
@@ -257,6 +258,7 @@ pub async fn ask(app: &App, asked: Ask<'_>) -> Result<Triggered, TriggerError> {
         return again(app, asked, known).await;
     }
     enqueue(app, &run.id, now).await?;
+    app.metrics.count(Count::RunsByHand, 1);
     tracing::info!(
         run.id = run.id,
         run.playbook = playbook,

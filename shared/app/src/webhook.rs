@@ -12,6 +12,7 @@ pub use sender::{Scheme, Sender};
 
 use crate::answer::Answer;
 use crate::app::App;
+use crate::metrics::Count;
 use crate::queue::{Queue, Sending};
 use crate::store::StoreError;
 use http::HeaderMap;
@@ -48,6 +49,7 @@ pub async fn receive(app: &App, request: &Request<'_>) -> Answer {
     match admit(app, request).await {
         Ok(answer) => answer,
         Err(refused) => {
+            app.metrics.count(Count::WebhooksRefused, 1);
             refused.log(request.sender);
             refused.answer()
         }
@@ -197,6 +199,7 @@ async fn admit(app: &App, request: &Request<'_>) -> Result<Answer, Refused> {
     if !decoded.refused.is_empty() {
         answer["refused"] = listed(&decoded.refused);
     }
+    app.metrics.count(Count::WebhooksAccepted, 1);
     tracing::info!(
         webhook.sender = request.sender,
         findings = decoded.findings.len(),
