@@ -1,5 +1,9 @@
-//! An emulator of AWS on a free port of this machine, for tests: it ends with the value that stands for it.
+//! Emulators of AWS on a free port of this machine, for tests: each ends with the value that stands for it.
 #![warn(missing_docs)]
+
+mod moto;
+
+pub use moto::{MOTO_ACCOUNT, Moto};
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -112,7 +116,7 @@ impl Emulator {
             if self.process.try_wait().is_ok_and(|ended| ended.is_some()) {
                 return false;
             }
-            if healthy(self.port) {
+            if healthy(self.port, "/_ministack/health") {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -123,24 +127,28 @@ impl Emulator {
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        let _ = self.watch.kill();
-        let _ = self.watch.wait();
-        // It starts functions as processes of its own, which end with their group.
-        let group = format!("-{}", self.process.id());
-        let _ = Command::new("kill").args(["-TERM", "--", &group]).status();
-        let until = Instant::now() + Duration::from_secs(3);
-        while Instant::now() < until {
-            if self.process.try_wait().is_ok_and(|ended| ended.is_some()) {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let _ = Command::new("kill")
-            .args(["-KILL", "--", &group])
-            .stderr(Stdio::null())
-            .status();
-        let _ = self.process.wait();
+        stop(&mut self.process, &mut self.watch);
     }
+}
+
+/// Ends a process, those that it started, such as functions, which are of its group, and the watch over it.
+fn stop(process: &mut Child, watch: &mut Child) {
+    let _ = watch.kill();
+    let _ = watch.wait();
+    let group = format!("-{}", process.id());
+    let _ = Command::new("kill").args(["-TERM", "--", &group]).status();
+    let until = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < until {
+        if process.try_wait().is_ok_and(|ended| ended.is_some()) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let _ = Command::new("kill")
+        .args(["-KILL", "--", &group])
+        .stderr(Stdio::null())
+        .status();
+    let _ = process.wait();
 }
 
 fn launch(program: &Path, settings: &Settings) -> Emulator {
@@ -217,12 +225,12 @@ fn free_port() -> u16 {
         .port()
 }
 
-fn healthy(port: u16) -> bool {
+fn healthy(port: u16, path: &str) -> bool {
     let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
         return false;
     };
     let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
-    let request = "GET /_ministack/health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+    let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
     let mut answer = String::new();
     let _ = stream.write_all(request.as_bytes());
     let _ = stream.read_to_string(&mut answer);
@@ -237,8 +245,8 @@ mod tests {
     fn it_answers_while_it_lives_and_not_after() {
         let emulator = Emulator::start();
         let port = emulator.port();
-        assert!(healthy(port), "{}", emulator.log());
+        assert!(healthy(port, "/_ministack/health"), "{}", emulator.log());
         drop(emulator);
-        assert!(!healthy(port));
+        assert!(!healthy(port, "/_ministack/health"));
     }
 }
