@@ -18,6 +18,19 @@ pub(crate) fn moment(second: i64) -> Timestamp {
     Timestamp::from_second(1_795_000_000 + second).unwrap()
 }
 
+/// Text of this many letters that no compression makes much smaller, always the same.
+pub(crate) fn noise(letters: usize) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let letter = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(LETTERS[(state >> 58) as usize])
+    };
+    (0..letters).map(letter).collect()
+}
+
 pub(crate) fn finding(id: &str) -> Finding {
     Finding {
         id: id.to_owned(),

@@ -150,3 +150,90 @@ pub(crate) async fn an_automation_stays_disabled_until_its_text_changes(store: &
     );
     assert!(store.set_enabled("b", true, moment(6)).await.is_err());
 }
+
+pub(crate) async fn any_number_of_definitions_is_put_all_or_none(store: &Store) {
+    let names: Vec<String> = (0..150).map(|number| format!("n{number:03}")).collect();
+    let changes = |version: &str| {
+        let playbooks = names.iter().map(|name| playbook(name, version, &[]));
+        let automations = names.iter().map(|name| automation(name, version, name));
+        automations.chain(playbooks).collect::<Vec<_>>()
+    };
+    let applied = store.put_definitions(changes("1"), moment(1)).await;
+    assert_eq!(applied.unwrap().created.len(), 300);
+
+    let mut lacking = changes("2");
+    lacking.push(automation("z", "2", "nowhere"));
+    let refused = store.put_definitions(lacking, moment(2)).await.unwrap_err();
+    assert_eq!(refused.to_string(), "there is no playbook `nowhere`");
+    assert_eq!(versions_in_force(store).await, ["1"; 300]);
+
+    // Whoever reads meanwhile sees one state or the other.
+    let reading = async {
+        let mut seen = Vec::new();
+        while seen.last() != Some(&"9".to_owned()) {
+            let versions = versions_in_force(store).await;
+            assert_eq!(versions.len(), 300);
+            assert!(versions.iter().all(|version| *version == versions[0]));
+            seen.push(versions[0].clone());
+        }
+        assert!(seen.is_sorted());
+    };
+    let writing = async {
+        for version in 2..10 {
+            let changes = changes(&version.to_string());
+            store.put_definitions(changes, moment(3)).await.unwrap();
+        }
+    };
+    tokio::join!(reading, writing);
+    for version in ["1", "9"] {
+        let kept = store.playbook_version("n149", version).await.unwrap();
+        assert_eq!(kept.unwrap().name, "n149");
+    }
+}
+
+async fn versions_in_force(store: &Store) -> Vec<String> {
+    let inventory = store.inventory().await.unwrap();
+    let automations = inventory.automations.into_iter();
+    let playbooks = inventory.playbooks.into_iter();
+    let automations = automations.map(|stored| stored.version);
+    automations
+        .chain(playbooks.map(|stored| stored.version))
+        .collect()
+}
+
+pub(crate) async fn changes_at_the_same_time_are_all_kept(store: &Store) {
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..8 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            let name = format!("n{number}");
+            let changes = vec![playbook(&name, "1", &[]), automation(&name, "1", &name)];
+            let applied = store
+                .put_definitions(changes, moment(number))
+                .await
+                .unwrap();
+            assert_eq!(applied.created.len(), 2);
+            if number % 2 == 0 {
+                store.set_enabled(&name, false, moment(9)).await.unwrap();
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
+    }
+    let inventory = store.inventory().await.unwrap();
+    assert_eq!(inventory.revision, 12);
+    let automations = inventory.automations.iter();
+    let enabled: Vec<_> = automations
+        .map(|stored| (stored.definition.name.as_str(), stored.definition.enabled))
+        .collect();
+    let expected: Vec<_> = (0..8)
+        .map(|number| (format!("n{number}"), number % 2 == 1))
+        .collect();
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(name, on)| (name.as_str(), *on))
+        .collect();
+    assert_eq!(enabled, expected);
+    assert_eq!(inventory.playbooks.len(), 8);
+}

@@ -1,4 +1,4 @@
-use crate::specimen::{moment, record};
+use crate::specimen::{moment, noise, record};
 use crate::store::{FindingFilter, FindingRecord, Page, Store};
 use quench_findings::{Kind, Severity, Source, Status, Transition};
 
@@ -129,5 +129,85 @@ pub(crate) async fn findings_are_listed_by_filter_and_page(store: &Store) {
         ),
     ] {
         assert_eq!(ids(filter.clone(), all).await, expected, "{filter:?}");
+    }
+}
+
+pub(crate) async fn one_of_many_puts_of_a_version_wins(store: &Store) {
+    for version in 1..=3 {
+        let mut tasks = tokio::task::JoinSet::new();
+        for number in 0..16 {
+            let store = store.clone();
+            let mut record = FindingRecord {
+                version,
+                ..record("f", moment(1))
+            };
+            record.finding.title = format!("by {number}");
+            tasks.spawn(async move {
+                let won = store.put_finding(&record).await.unwrap();
+                won.then_some(record)
+            });
+        }
+        let winners: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
+        assert_eq!(winners.len(), 1);
+        assert_eq!(store.finding("f").await.unwrap().as_ref(), winners.first());
+    }
+}
+
+pub(crate) async fn a_large_finding_is_put_and_read_whole(store: &Store) {
+    let mut first = record("f", moment(1));
+    first.finding.raw = noise(2 << 20).into();
+    assert!(store.put_finding(&first).await.unwrap());
+    assert!(!store.put_finding(&first).await.unwrap());
+    assert_eq!(store.finding("f").await.unwrap().unwrap(), first);
+    assert_eq!(
+        store.pending_findings(moment(9), 9).await.unwrap(),
+        [first.clone()]
+    );
+
+    let mut second = FindingRecord {
+        version: 2,
+        ..first.clone()
+    };
+    second.finding.raw = noise(700_000).into();
+    assert!(store.put_finding(&second).await.unwrap());
+    assert_eq!(store.finding("f").await.unwrap().unwrap(), second);
+    store.clear_pending("f", 1).await.unwrap();
+    let listed = store
+        .findings(&FindingFilter::default(), Page::default())
+        .await
+        .unwrap();
+    assert_eq!((listed.len(), listed[0].version), (1, 3));
+    assert_eq!(listed[0].finding, second.finding);
+
+    let small = FindingRecord {
+        version: 4,
+        ..record("f", moment(4))
+    };
+    assert!(store.put_finding(&small).await.unwrap());
+    assert_eq!(store.finding("f").await.unwrap().unwrap(), small);
+    assert!(store.delete_finding("f").await.unwrap());
+    assert_eq!(store.finding("f").await.unwrap(), None);
+}
+
+pub(crate) async fn a_finding_may_have_any_id(store: &Store) {
+    let long = "x".repeat(3000);
+    let ids = [
+        "",
+        "#",
+        "a b\u{0}\u{1F980}",
+        long.as_str(),
+        &long[..2999],
+        "../head",
+    ];
+    for id in ids {
+        assert_eq!(store.finding(id).await.unwrap(), None);
+        assert!(store.put_finding(&record(id, moment(1))).await.unwrap());
+    }
+    for id in ids {
+        assert_eq!(store.finding(id).await.unwrap().unwrap().finding.id, id);
+        store.clear_pending(id, 1).await.unwrap();
+        assert!(!store.finding(id).await.unwrap().unwrap().pending);
+        assert!(store.delete_finding(id).await.unwrap());
+        assert_eq!(store.finding(id).await.unwrap(), None);
     }
 }

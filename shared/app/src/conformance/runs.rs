@@ -1,7 +1,7 @@
 use super::{MINUTE, SECOND};
-use crate::run::{Entry, Event, RunState, StartedBy};
-use crate::specimen::{finding, moment, record, run};
-use crate::store::{Claim, Expired, Page, RunFilter, RunStage, Store, StoreError};
+use crate::run::{Entry, Event, Run, RunState, StartedBy};
+use crate::specimen::{finding, moment, noise, record, run};
+use crate::store::{Claim, Expired, Lease, Page, RunFilter, RunStage, Store, StoreError};
 use serde_json::Value;
 
 fn line(path: &str) -> Entry {
@@ -370,4 +370,139 @@ pub(crate) async fn some_runs_stand_apart_from_all_others(store: &Store) {
     assert_eq!(standing(&["a", "c"], 8).await, (1, 0, Some(moment(3))));
     assert_eq!(standing(&["a"], 8).await, (0, 0, None));
     assert_eq!(standing(&[], 8).await, (0, 0, None));
+}
+
+async fn held(store: &Store, id: &str, owner: &str, second: i64) -> (Lease, Run, Vec<Entry>) {
+    match store
+        .claim_run(id, owner, moment(second), MINUTE)
+        .await
+        .unwrap()
+    {
+        Claim::Held {
+            lease,
+            run,
+            journal,
+        } => (lease, run, journal),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) async fn one_of_many_claims_holds_the_run(store: &Store) {
+    store.create_run(&run("r", moment(1))).await.unwrap();
+    for round in 0..3 {
+        let now = moment(2 + round * 100);
+        let mut tasks = tokio::task::JoinSet::new();
+        for number in 0..16 {
+            let store = store.clone();
+            tasks.spawn(async move {
+                let owner = format!("worker {number}");
+                store.claim_run("r", &owner, now, MINUTE).await.unwrap()
+            });
+        }
+        let (held, others): (Vec<_>, Vec<_>) = tasks
+            .join_all()
+            .await
+            .into_iter()
+            .partition(|claim| matches!(claim, Claim::Held { .. }));
+        assert_eq!(held.len(), 1);
+        let until = now + MINUTE;
+        assert!(others.iter().all(|claim| *claim == Claim::Busy { until }));
+    }
+}
+
+pub(crate) async fn one_of_many_retries_queues_the_run(store: &Store) {
+    store.create_run(&run("r", moment(1))).await.unwrap();
+    let (lease, ..) = held(store, "r", "one", 2).await;
+    let failed = RunState::Failed {
+        reason: "no".to_owned(),
+    };
+    store.settle(&lease, &failed, moment(3)).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let store = store.clone();
+        tasks.spawn(async move { store.requeue_run("r", moment(4)).await.unwrap() });
+    }
+    let queued = tasks.join_all().await.into_iter().flatten();
+    assert_eq!(queued.count(), 1);
+    assert_eq!(store.journal("r").await.unwrap().len(), 1);
+}
+
+/// A line with this much in it that cannot be compressed.
+fn wide(path: &str, bytes: usize) -> Entry {
+    Entry {
+        event: Event::Started {
+            content: noise(bytes).into(),
+        },
+        ..line(path)
+    }
+}
+
+pub(crate) async fn a_journal_of_any_length_keeps_its_order(store: &Store) {
+    store.create_run(&run("r", moment(1))).await.unwrap();
+    let (lease, ..) = held(store, "r", "one", 2).await;
+    let mut lines = Vec::new();
+    for number in 0..60 {
+        lines.push(wide(&format!("step {number}"), 700));
+    }
+    lines.insert(0, wide("first", 60_000));
+    lines.insert(30, wide("middle", 900_000));
+    lines.push(line("last"));
+    for line in &lines {
+        store.append(&lease, line).await.unwrap();
+    }
+    assert_eq!(store.journal("r").await.unwrap(), lines);
+
+    let (next, _, journal) = held(store, "r", "two", 200).await;
+    assert_eq!(journal, lines);
+    let lost = StoreError::LeaseLost {
+        run: "r".to_owned(),
+    };
+    for late in [line("late"), wide("late", 60_000)] {
+        assert_eq!(store.append(&lease, &late).await.unwrap_err(), lost);
+    }
+    store.append(&next, &line("by two")).await.unwrap();
+    let failed = RunState::Failed {
+        reason: "no".to_owned(),
+    };
+    store.settle(&next, &failed, moment(201)).await.unwrap();
+    store.requeue_run("r", moment(202)).await.unwrap().unwrap();
+    let journal = store.journal("r").await.unwrap();
+    assert_eq!(journal[..lines.len()], lines);
+    assert_eq!(journal[lines.len()], line("by two"));
+    assert_eq!(journal[lines.len() + 1].event, Event::Reopened);
+    assert_eq!(journal.len(), lines.len() + 2);
+}
+
+pub(crate) async fn a_run_of_a_large_finding_is_like_any_other(store: &Store) {
+    let mut large = run("ab12", moment(1));
+    large.finding.raw = noise(2 << 20).into();
+    assert!(store.create_run(&large).await.unwrap());
+    assert!(!store.create_run(&large).await.unwrap());
+    assert_eq!(store.run("ab12").await.unwrap().unwrap(), large);
+    let (lease, run, journal) = held(store, "ab12", "one", 2).await;
+    assert_eq!((&run.finding, journal.len()), (&large.finding, 0));
+    store.append(&lease, &line("a")).await.unwrap();
+    let failed = RunState::Failed {
+        reason: "no".to_owned(),
+    };
+    store.settle(&lease, &failed, moment(3)).await.unwrap();
+    for listed in [
+        store
+            .runs(&RunFilter::default(), Page::default())
+            .await
+            .unwrap(),
+        store.runs_by_prefix("ab", 9).await.unwrap(),
+    ] {
+        assert_eq!((listed.len(), &listed[0].finding), (1, &large.finding));
+        assert_eq!(listed[0].state, failed);
+    }
+    let claim = store
+        .claim_run("ab12", "one", moment(4), MINUTE)
+        .await
+        .unwrap();
+    assert!(matches!(claim, Claim::Finished(run) if run.finding == large.finding));
+    let queued = store.requeue_run("ab12", moment(5)).await.unwrap().unwrap();
+    assert_eq!(queued.finding, large.finding);
+    let (_, run, journal) = held(store, "ab12", "one", 6).await;
+    assert_eq!((run.finding, journal.len()), (large.finding, 2));
 }

@@ -4,6 +4,8 @@
 //! revision still is the one that was read. So a change of any size happens at once or not at all, and whoever reads
 //! meanwhile reads one or the other.
 
+mod snapshot;
+
 use super::body::Packed;
 use super::call::{Key, Refused, Request};
 use super::item::{Fields, micros, number, text};
@@ -14,8 +16,9 @@ use crate::store::uses::{complete, unused};
 use crate::store::{Applied, Change, Inventory, StoreError, Stored};
 use jiff::Timestamp;
 use quench_automations::{Automation, Connection, Organization, Playbook};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use snapshot::{Snapshot, delete, missing, position};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -41,15 +44,6 @@ const DEFINITIONS: &str = "definitions";
 const AUTOMATION: &str = "automation";
 const PLAYBOOK: &str = "playbook";
 const CONNECTION: &str = "connection";
-
-/// All definitions, each sort by name.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Snapshot {
-    automations: Vec<Stored<Automation>>,
-    playbooks: Vec<Stored<Playbook>>,
-    connections: Vec<Stored<Connection>>,
-    organization: Option<Stored<Organization>>,
-}
 
 /// What is in force, and what says so.
 struct InForce {
@@ -83,31 +77,15 @@ impl DynamoDb {
         changes: Vec<Change>,
         now: Timestamp,
     ) -> Result<Applied, StoreError> {
-        let (changes, stored) = (&changes, &mut Vec::new());
-        self.edit(now, async |snapshot| {
+        self.edit(now, |snapshot| {
             let mut applied = Applied::default();
-            let mut playbooks = Vec::new();
-            for change in changes {
-                let before = applied.unchanged.len();
+            for change in &changes {
                 snapshot.put(change, now, &mut applied);
-                if let Change::Playbook {
-                    definition,
-                    version,
-                    ..
-                } = change
-                    && applied.unchanged.len() == before
-                {
-                    playbooks.push((definition.clone(), version.clone()));
-                }
             }
             if applied.created.is_empty() && applied.updated.is_empty() {
                 return Ok((false, applied));
             }
             complete(&snapshot.automations, &snapshot.playbooks)?;
-            // Runs may be made with a version as soon as it is in force, so each is there before.
-            playbooks.retain(|written| !stored.contains(written));
-            self.put_versions(&playbooks, now).await?;
-            stored.extend(playbooks);
             Ok((true, applied))
         })
         .await
@@ -133,7 +111,7 @@ impl DynamoDb {
         enabled: bool,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.edit(now, async |snapshot| {
+        self.edit(now, |snapshot| {
             let Ok(found) = position(&snapshot.automations, name) else {
                 return Err(missing(AUTOMATION, name));
             };
@@ -150,7 +128,7 @@ impl DynamoDb {
     }
 
     pub(crate) async fn delete_automation(&self, name: &str) -> Result<(), StoreError> {
-        self.edit(Timestamp::now(), async |snapshot| {
+        self.edit(Timestamp::now(), |snapshot| {
             delete(&mut snapshot.automations, AUTOMATION, name)
         })
         .await
@@ -194,7 +172,7 @@ impl DynamoDb {
     }
 
     pub(crate) async fn delete_playbook(&self, name: &str) -> Result<(), StoreError> {
-        self.edit(Timestamp::now(), async |snapshot| {
+        self.edit(Timestamp::now(), |snapshot| {
             unused(name, &snapshot.automations, &snapshot.playbooks)?;
             delete(&mut snapshot.playbooks, PLAYBOOK, name)
         })
@@ -206,7 +184,7 @@ impl DynamoDb {
     }
 
     pub(crate) async fn delete_connection(&self, name: &str) -> Result<(), StoreError> {
-        self.edit(Timestamp::now(), async |snapshot| {
+        self.edit(Timestamp::now(), |snapshot| {
             delete(&mut snapshot.connections, CONNECTION, name)
         })
         .await
@@ -244,16 +222,25 @@ impl DynamoDb {
     async fn edit<T>(
         &self,
         now: Timestamp,
-        mut change: impl AsyncFnMut(&mut Snapshot) -> Result<(bool, T), StoreError>,
+        mut change: impl FnMut(&mut Snapshot) -> Result<(bool, T), StoreError>,
     ) -> Result<T, StoreError> {
+        let mut written = BTreeSet::new();
         for attempt in 0..ATTEMPTS {
             pause(attempt).await;
-            let InForce {
-                revision,
-                mut snapshot,
-            } = self.in_force().await?;
-            let (changed, done) = change(&mut snapshot).await?;
-            if !changed || self.replace(revision, &snapshot, now).await? {
+            let InForce { revision, snapshot } = self.in_force().await?;
+            let mut next = snapshot.clone();
+            let (changed, done) = change(&mut next)?;
+            if !changed {
+                return Ok(done);
+            }
+            // Runs may be made with a version as soon as it is in force, so each is there before.
+            let known = snapshot.playbooks.iter().map(version_of);
+            written.extend(known);
+            let mut new = next.playbooks.clone();
+            new.retain(|stored| !written.contains(&version_of(stored)));
+            written.extend(new.iter().map(version_of));
+            self.put_versions(new, now).await?;
+            if self.replace(revision, &next, now).await? {
                 return Ok(done);
             }
         }
@@ -339,16 +326,21 @@ impl DynamoDb {
     /// Stores versions of playbooks that are not there yet.
     async fn put_versions(
         &self,
-        playbooks: &[(Playbook, String)],
+        playbooks: Vec<Stored<Playbook>>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let slots = Arc::new(Semaphore::new(WRITERS));
         let mut tasks = JoinSet::new();
-        for (playbook, version) in playbooks.iter().cloned() {
+        for Stored {
+            definition,
+            version,
+            ..
+        } in playbooks
+        {
             let (table, slots) = (self.clone(), Arc::clone(&slots));
             tasks.spawn(async move {
                 let _slot = slots.acquire_owned().await;
-                table.put_version(&playbook, &version, now).await
+                table.put_version(&definition, &version, now).await
             });
         }
         tasks.join_all().await.into_iter().collect()
@@ -382,154 +374,16 @@ impl DynamoDb {
     }
 }
 
-impl Snapshot {
-    fn put(&mut self, change: &Change, now: Timestamp, applied: &mut Applied) {
-        match change {
-            Change::Automation {
-                definition,
-                version,
-                text,
-            } => {
-                let new = stored(definition, version, text, now);
-                let told = format!("{AUTOMATION} `{}`", definition.name);
-                put(&mut self.automations, new, told, applied);
-            }
-            Change::Playbook {
-                definition,
-                version,
-                text,
-            } => {
-                let new = stored(definition, version, text, now);
-                let told = format!("{PLAYBOOK} `{}`", definition.name);
-                put(&mut self.playbooks, new, told, applied);
-            }
-            Change::Connection {
-                definition,
-                version,
-                text,
-            } => {
-                let new = stored(definition, version, text, now);
-                let told = format!("{CONNECTION} `{}`", definition.name);
-                put(&mut self.connections, new, told, applied);
-            }
-            Change::Organization {
-                definition,
-                version,
-                text,
-            } => {
-                let new = stored(definition, version, text, now);
-                let told = format!("organization `{}`", definition.name);
-                // There is one, whatever it calls itself.
-                match note(self.organization.as_ref(), &new, told, applied) {
-                    None => {}
-                    Some(created) => self.organization = Some(Stored { created, ..new }),
-                }
-            }
-        }
-    }
-}
-
-fn stored<T: Clone>(definition: &T, version: &str, text: &str, now: Timestamp) -> Stored<T> {
-    Stored {
-        definition: definition.clone(),
-        version: version.to_owned(),
-        text: text.to_owned(),
-        created: now,
-        updated: now,
-    }
-}
-
-fn put<T: Named>(all: &mut Vec<Stored<T>>, new: Stored<T>, told: String, applied: &mut Applied) {
-    let place = position(all, new.definition.name());
-    let known = place.ok().and_then(|found| all.get(found));
-    let Some(created) = note(known, &new, told, applied) else {
-        return;
-    };
-    let new = Stored { created, ..new };
-    match place {
-        Ok(found) => all[found] = new,
-        Err(free) => all.insert(free, new),
-    }
-}
-
-/// Notes what becomes of a definition; tells when it was first applied unless it is there just so.
-fn note<T>(
-    known: Option<&Stored<T>>,
-    new: &Stored<T>,
-    told: String,
-    applied: &mut Applied,
-) -> Option<Timestamp> {
-    match known {
-        Some(known) if known.version == new.version => {
-            applied.unchanged.push(told);
-            None
-        }
-        Some(known) => {
-            applied.updated.push(told);
-            Some(known.created)
-        }
-        None => {
-            applied.created.push(told);
-            Some(new.created)
-        }
-    }
-}
-
-/// What lists are sorted by.
-trait Named {
-    fn name(&self) -> &str;
-}
-
-impl Named for Automation {
-    fn name(&self) -> &str {
-        &self.name
-    }
-}
-
-impl Named for Playbook {
-    fn name(&self) -> &str {
-        &self.name
-    }
-}
-
-impl Named for Connection {
-    fn name(&self) -> &str {
-        &self.name
-    }
-}
-
-/// Where a definition is, or else where it would be.
-fn position<T: Named>(all: &[Stored<T>], name: &str) -> Result<usize, usize> {
-    all.binary_search_by(|stored| stored.definition.name().cmp(name))
-}
-
-fn delete<T: Named>(
-    all: &mut Vec<Stored<T>>,
-    what: &'static str,
-    name: &str,
-) -> Result<(bool, ()), StoreError> {
-    match position(all, name) {
-        Ok(found) => {
-            all.remove(found);
-            Ok((true, ()))
-        }
-        Err(_) => Err(missing(what, name)),
-    }
-}
-
-fn missing(what: &'static str, name: &str) -> StoreError {
-    StoreError::Missing {
-        what,
-        name: name.to_owned(),
-    }
-}
-
 fn head() -> Key {
     Key::new(DEFINITIONS, "head")
 }
 
 fn version_key(name: &str, version: &str) -> Key {
     Key::new(format!("playbook#{name}"), format!("version#{version}"))
+}
+
+fn version_of(stored: &Stored<Playbook>) -> (String, String) {
+    (stored.definition.name.clone(), stored.version.clone())
 }
 
 /// Where the snapshot of a revision is.

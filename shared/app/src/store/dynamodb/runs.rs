@@ -1,38 +1,29 @@
+mod hold;
+mod sweep;
+
 use super::body::Packed;
 use super::call::{Key, Reading, Refused, Request, object};
 use super::findings::name;
-use super::index::{Due, Listing};
+use super::index::Listing;
 use super::item::{Fields, Item, flag, micros, number, text};
-use super::journal::{self, Line};
+use super::journal::Line;
 use super::parts::{Place, is_apart};
 use super::{DynamoDb, index, token};
-use crate::clock::after;
 use crate::run::{Entry, Event, Run, RunState, StartedBy};
 use crate::store::encoding::{from_json, to_json};
-use crate::store::{Claim, Expired, Lease, Page, RunFilter, RunStage, Standing, StoreError};
+use crate::store::{Expired, Page, RunFilter, RunStage, StoreError};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use std::collections::HashMap;
 
 /// Most bytes of a run's own body that are kept in its item, which every write of a worker pays for.
 const INLINE: usize = 6 << 10;
-/// How long a run is left alone that a sweep took up, at first and at most.
-const SHORTEST_PAUSE: Duration = Duration::from_secs(2 * 60);
-const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 60 * 60);
-/// Runs that a sweep marks at once.
-const MARKERS: usize = 16;
 /// Runs that a list asks for at once.
 const AT_ONCE: usize = 100;
 /// Most bytes of a run's id: longer ones are none.
 const LONGEST_ID: usize = 256;
 
 const RUN: &str = "run";
-const UNFINISHED: &str = "#stage IN (:queued, :running, :waiting)";
-const HELD: &str = "#fence = :fence AND attribute_exists(#owner)";
 
 impl DynamoDb {
     pub(crate) async fn create_run(&self, run: &Run) -> Result<bool, StoreError> {
@@ -173,148 +164,6 @@ impl DynamoDb {
         Ok(runs)
     }
 
-    pub(crate) async fn claim_run(
-        &self,
-        id: &str,
-        owner: &str,
-        now: Timestamp,
-        lease: Duration,
-    ) -> Result<Claim, StoreError> {
-        let Some(key) = key(id) else {
-            return Ok(Claim::Missing);
-        };
-        let (until, token) = (after(now, lease), token()?);
-        let claim = Request::update(&key)
-            .change(
-                "SET #stage = :running, #state = :state, #owner = :owner, #fence = #fence + :one, #last = :token, \
-                 #leased_until = :until, #due_at = if_not_exists(#pause, :zero) + :until, #updated = :now REMOVE #until",
-            )
-            .only_if(&format!(
-                "{UNFINISHED} AND (attribute_not_exists(#leased_until) OR #leased_until <= :now) \
-                 AND (attribute_not_exists(#until) OR #until <= :now)"
-            ))
-            .with("ReturnValues", "ALL_NEW")
-            .values(stages())
-            .value(":state", text(to_json(&RunState::Running)))
-            .value(":owner", text(owner))
-            .value(":one", number(1))
-            .value(":zero", number(0))
-            .value(":token", text(&token))
-            .value(":until", micros(until))
-            .value(":now", micros(now));
-        let item = match self.call(claim).await {
-            Ok(answer) => object(answer, "Attributes").unwrap_or_default(),
-            Err(Refused::Condition(None)) => return Ok(Claim::Missing),
-            // Ours, if the answer to it was lost and it was sent again.
-            Err(Refused::Condition(Some(item))) if is_ours(Some(&item), &token) => item,
-            Err(Refused::Condition(Some(item))) => return self.unclaimed(&item, now).await,
-            Err(Refused::Store(error)) => return Err(error),
-        };
-        let fence = Fields::of(RUN, &item).count("fence")?;
-        Ok(Claim::Held {
-            lease: Lease {
-                run_id: id.to_owned(),
-                fence,
-                until,
-            },
-            run: self.whole(&item).await?,
-            journal: self.lines(id, &item, Some(now)).await?,
-        })
-    }
-
-    /// Why a run was not to be had.
-    async fn unclaimed(&self, item: &Item, now: Timestamp) -> Result<Claim, StoreError> {
-        let fields = Fields::of(RUN, item);
-        if stage(item)?.is_finished() {
-            return self.whole(item).await.map(Claim::Finished);
-        }
-        let later = |name: &str| fields.maybe_time(name).filter(|until| *until > now);
-        if let Some(until) = later("leased_until") {
-            return Ok(Claim::Busy { until });
-        }
-        if let Some(until) = later("until") {
-            return Ok(Claim::Waiting { until });
-        }
-        Err(StoreError::Transient {
-            reason: "a run can neither be claimed nor told why".into(),
-        })
-    }
-
-    pub(crate) async fn extend_lease(
-        &self,
-        lease: &Lease,
-        until: Timestamp,
-    ) -> Result<(), StoreError> {
-        let key = key(&lease.run_id).ok_or_else(|| lost(lease))?;
-        let extend = Request::update(&key)
-            .change("SET #leased_until = :until, #due_at = if_not_exists(#pause, :zero) + :until")
-            .only_if(HELD)
-            .with("ReturnValuesOnConditionCheckFailure", "NONE")
-            .value(":fence", number(lease.fence))
-            .value(":until", micros(until))
-            .value(":zero", number(0));
-        match self.call(extend).await {
-            Ok(_) => Ok(()),
-            Err(Refused::Condition(_)) => Err(lost(lease)),
-            Err(Refused::Store(error)) => Err(error),
-        }
-    }
-
-    pub(crate) async fn settle(
-        &self,
-        lease: &Lease,
-        state: &RunState,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let key = key(&lease.run_id).ok_or_else(|| lost(lease))?;
-        let token = token()?;
-        let mut set =
-            "SET #stage = :stage, #state = :state, #updated = :now, #last = :token".to_owned();
-        let mut remove = "REMOVE #owner, #leased_until, #pause".to_owned();
-        let mut settle = Request::update(&key)
-            .value(":fence", number(lease.fence))
-            .value(":stage", text(RunStage::of(state).name()))
-            .value(":state", text(to_json(state)))
-            .value(":now", micros(now))
-            .value(":token", text(&token));
-        let due = due(state, now);
-        match due {
-            Some(due) => {
-                set.push_str(", #due_at = :due");
-                settle = settle.value(":due", micros(due));
-            }
-            None => {
-                set.push_str(", #expires = :expires");
-                remove.push_str(", #due_in, #due_at");
-                settle = settle.value(":expires", number(self.expiry(now)));
-            }
-        }
-        if let RunState::Waiting { until, .. } = state {
-            set.push_str(", #until = :until");
-            settle = settle.value(":until", micros(*until));
-        }
-        settle = settle.change(&format!("{set} {remove}"));
-        // What lies beside a run's item is told first when it may go; nearly no run has any.
-        let mut alone = due.is_none();
-        loop {
-            let condition = match alone {
-                true => format!("{HELD} AND attribute_not_exists(#apart)"),
-                false => HELD.to_owned(),
-            };
-            match self.call(settle.clone().only_if(&condition)).await {
-                Ok(_) => return Ok(()),
-                Err(Refused::Condition(found)) if is_ours(found.as_ref(), &token) => return Ok(()),
-                Err(Refused::Condition(Some(item))) if alone && is_held(&item, lease) => {
-                    self.keep_apart(&lease.run_id, self.beyond(self.expiry(now)))
-                        .await?;
-                    alone = false;
-                }
-                Err(Refused::Condition(_)) => return Err(lost(lease)),
-                Err(Refused::Store(error)) => return Err(error),
-            }
-        }
-    }
-
     pub(crate) async fn requeue_run(
         &self,
         id: &str,
@@ -362,189 +211,6 @@ impl DynamoDb {
             Err(Refused::Store(error)) => return Err(error),
         };
         self.whole(&item).await.map(Some)
-    }
-
-    pub(crate) async fn due_runs(
-        &self,
-        now: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<String>, StoreError> {
-        let due = self.due(RUN, Some(now), limit).await?;
-        Ok(due.into_iter().map(|entry| entry.key.sk).collect())
-    }
-
-    pub(crate) async fn take_due_runs(
-        &self,
-        before: Timestamp,
-        now: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<String>, StoreError> {
-        let slots = Arc::new(Semaphore::new(MARKERS));
-        let mut tasks = JoinSet::new();
-        for (position, entry) in self
-            .due(RUN, Some(before), limit)
-            .await?
-            .into_iter()
-            .enumerate()
-        {
-            let (table, slots) = (self.clone(), Arc::clone(&slots));
-            tasks.spawn(async move {
-                let _slot = slots.acquire_owned().await;
-                let taken = table.put_off(&entry, before, now).await?;
-                Ok::<_, StoreError>(taken.then_some((position, entry.key.sk)))
-            });
-        }
-        let (mut taken, mut failed) = (Vec::new(), None);
-        for done in tasks.join_all().await {
-            match done {
-                Ok(run) => taken.extend(run),
-                Err(error) => failed = Some(error),
-            }
-        }
-        // Those that were put off are to be sent: otherwise they would wait for nothing.
-        if let Some(error) = failed {
-            if taken.is_empty() {
-                return Err(error);
-            }
-            tracing::warn!(error = %error, "some due runs could not be taken up");
-        }
-        taken.sort_unstable();
-        Ok(taken.into_iter().map(|(_, run)| run).collect())
-    }
-
-    /// Has sweeps leave a run alone for a while; false if it is not due any more.
-    async fn put_off(
-        &self,
-        entry: &Due,
-        before: Timestamp,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let pause = Duration::from_micros(u64::try_from(entry.pause).unwrap_or_default()) * 2;
-        let pause = pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
-        let put_off = Request::update(&entry.key)
-            .change("SET #due_at = :next, #pause = :pause")
-            // Absent once it is finished, and later once somebody holds it or it waits.
-            .only_if("#due_at <= :before")
-            .with("ReturnValuesOnConditionCheckFailure", "NONE")
-            .value(":next", micros(after(now, pause)))
-            .value(":pause", number(pause.as_micros()))
-            .value(":before", micros(before));
-        match self.call(put_off).await {
-            Ok(_) => Ok(true),
-            Err(Refused::Condition(_)) => Ok(false),
-            Err(Refused::Store(error)) => Err(error),
-        }
-    }
-
-    pub(crate) async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        let first = self.due(RUN, None, 1).await?;
-        Ok(first
-            .first()
-            .and_then(|entry| Timestamp::from_microsecond(entry.at).ok()))
-    }
-
-    pub(crate) async fn unfinished(&self) -> Result<u64, StoreError> {
-        self.count_due(RUN).await
-    }
-
-    pub(crate) async fn standing(
-        &self,
-        runs: &[String],
-        now: Timestamp,
-    ) -> Result<Standing, StoreError> {
-        let keys: BTreeSet<Key> = runs.iter().filter_map(|id| key(id)).collect();
-        let keys: Vec<Key> = keys.into_iter().collect();
-        let reading = Reading {
-            consistent: true,
-            at_once: AT_ONCE,
-            attributes: Some("#stage, #leased_until, #until, #updated"),
-        };
-        let mut standing = Standing::default();
-        for item in self.items(&keys, &reading).await? {
-            if stage(&item)?.is_finished() {
-                continue;
-            }
-            let fields = Fields::of(RUN, &item);
-            let leased_until = fields.maybe_time("leased_until");
-            let next = match leased_until.or(fields.maybe_time("until")) {
-                Some(next) => next,
-                None => fields.time("updated")?,
-            };
-            standing.unfinished += 1;
-            standing.held += u64::from(leased_until.is_some_and(|until| until > now));
-            standing.next = Some(standing.next.map_or(next, |first| first.min(next)));
-        }
-        Ok(standing)
-    }
-
-    pub(crate) async fn append(&self, lease: &Lease, entry: &Entry) -> Result<(), StoreError> {
-        let key = key(&lease.run_id).ok_or_else(|| lost(lease))?;
-        let line = self.line(&lease.run_id, entry).await?;
-        let token = token()?;
-        let append = Request::update(&key)
-            .change(
-                "SET #journal = list_append(#journal, :lines), #length = #length + :length, #last = :token",
-            )
-            .only_if(&format!("{HELD} AND #length < :room"))
-            .value(":room", number(journal::ROOM));
-        let append = match line.is_apart() {
-            true => append
-                .change(
-                    "SET #journal = list_append(#journal, :lines), #length = #length + :length, #last = :token, #apart = :yes",
-                )
-                .value(":yes", flag(true)),
-            false => append,
-        };
-        let append = appended(append, lease, &line, &token);
-        let found = match self.call(append).await {
-            Ok(_) => return Ok(()),
-            Err(Refused::Condition(found)) => found,
-            Err(Refused::Store(error)) => return Err(error),
-        };
-        // Ours, if the answer to it was lost and it was sent again.
-        if is_ours(found.as_ref(), &token) {
-            return Ok(());
-        }
-        let Some(item) = found.filter(|item| is_held(item, lease)) else {
-            return Err(lost(lease));
-        };
-        self.turn_page(&key, lease, &item, &line).await
-    }
-
-    /// Moves what a run's item holds of its journal to a page of its own, and begins anew with this line.
-    async fn turn_page(
-        &self,
-        key: &Key,
-        lease: &Lease,
-        item: &Item,
-        line: &Line,
-    ) -> Result<(), StoreError> {
-        let fields = Fields::of(RUN, item);
-        let page = self
-            .page(
-                &lease.run_id,
-                fields.list("journal"),
-                self.far(fields.time("updated")?),
-            )
-            .await?;
-        let token = token()?;
-        let turn = Request::update(key)
-            .change(
-                "SET #journal = :lines, #length = :length, #last = :token, #apart = :yes, \
-                 #pages = list_append(if_not_exists(#pages, :none), :page)",
-            )
-            // The page holds the journal as it was: nothing may have come to it since.
-            .only_if(&format!("{HELD} AND #last = :before"))
-            .value(":before", text(fields.text("last")?))
-            .value(":yes", flag(true))
-            .value(":none", json!({"L": []}))
-            .value(":page", json!({"L": [text(page)]}));
-        match self.call(appended(turn, lease, line, &token)).await {
-            Ok(_) => Ok(()),
-            Err(Refused::Condition(found)) if is_ours(found.as_ref(), &token) => Ok(()),
-            Err(Refused::Condition(_)) => Err(lost(lease)),
-            Err(Refused::Store(error)) => Err(error),
-        }
     }
 
     pub(crate) async fn journal(&self, id: &str) -> Result<Vec<Entry>, StoreError> {
@@ -630,11 +296,6 @@ fn due(state: &RunState, since: Timestamp) -> Option<Timestamp> {
     }
 }
 
-fn stages() -> [(String, Value); 3] {
-    [RunStage::Queued, RunStage::Running, RunStage::Waiting]
-        .map(|stage| (format!(":{}", stage.name()), text(stage.name())))
-}
-
 fn stage(item: &Item) -> Result<RunStage, StoreError> {
     let name = Fields::of(RUN, item).text("stage")?;
     let mut stages = RunStage::ALL.into_iter();
@@ -662,27 +323,7 @@ fn listing(filter: &RunFilter) -> Listing {
     listing
 }
 
-fn appended(request: Request, lease: &Lease, line: &Line, token: &str) -> Request {
-    request
-        .value(":fence", number(lease.fence))
-        .value(":lines", json!({"L": [line.value()]}))
-        .value(":length", number(line.len()))
-        .value(":token", text(token))
-}
-
 /// Whether the last write to an item was the one with this token.
 fn is_ours(item: Option<&Item>, token: &str) -> bool {
     item.is_some_and(|item| Fields::of(RUN, item).maybe_text("last") == Some(token))
-}
-
-fn is_held(item: &Item, lease: &Lease) -> bool {
-    let fields = Fields::of(RUN, item);
-    let fence = fields.count("fence").ok();
-    fields.has("owner") && fence == Some(lease.fence)
-}
-
-fn lost(lease: &Lease) -> StoreError {
-    StoreError::LeaseLost {
-        run: lease.run_id.clone(),
-    }
 }
