@@ -15,7 +15,8 @@ pub async fn invocation<T>(
 ) -> T {
     let begun = Instant::now();
     let app = app.for_invocation(time_left(context, SystemTime::now()));
-    let done = work(&app).await;
+    // Boxed, or the futures of a function would nest deeper than the compiler goes.
+    let done = Box::pin(work(&app)).await;
     app.metrics.duration(begun.elapsed());
     if let Host::Aws { .. } = app.config.host {
         write(&app.metrics.line(function, app.clock.now()));

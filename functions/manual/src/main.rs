@@ -1,0 +1,17 @@
+//! Starts, shows and retries runs that people ask for.
+// Its futures nest too deeply for the optimizer's default.
+#![recursion_limit = "256"]
+
+use lambda_runtime::{LambdaEvent, run_concurrent, service_fn};
+use quench_batch::start;
+use quench_manual_function::handle;
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let app = start().await?;
+    run_concurrent(service_fn(move |event: LambdaEvent<_>| {
+        let app = app.clone();
+        async move { handle(&app, event).await }
+    }))
+    .await
+}

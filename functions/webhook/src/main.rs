@@ -1,0 +1,15 @@
+//! Takes in what senders outside AWS report by HTTP.
+
+use lambda_runtime::{LambdaEvent, run_concurrent, service_fn};
+use quench_batch::start;
+use quench_webhook_function::handle;
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let app = start().await?;
+    run_concurrent(service_fn(move |event: LambdaEvent<_>| {
+        let app = app.clone();
+        async move { handle(&app, event).await }
+    }))
+    .await
+}
