@@ -9,7 +9,9 @@ pub(crate) mod retry_after;
 pub(crate) use answer::{Answer, without};
 pub(crate) use body::Watched;
 pub use fault::InvalidClient;
-pub(crate) use fault::{find, innermost, speaks_no_tls};
+#[cfg(feature = "local")]
+pub(crate) use fault::speaks_no_tls;
+pub(crate) use fault::{find, innermost};
 
 use crate::address_guard::AddressGuard;
 use crate::call::oauth::Tokens;
@@ -18,6 +20,7 @@ use bytes::Bytes;
 use fault::Exchange;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, redirect};
+#[cfg(feature = "local")]
 use rustls::pki_types::CertificateDer;
 use std::fmt;
 use std::sync::Arc;
@@ -31,6 +34,7 @@ pub const ANSWER_LIMIT: usize = 64 * 1024;
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// What the client may reach and whom it trusts.
+#[cfg(feature = "local")]
 #[derive(Debug, Clone, Default)]
 pub struct HttpRules {
     /// Which addresses it may connect to.
@@ -84,10 +88,11 @@ pub(crate) fn host_of(url: &Url) -> String {
 }
 
 impl HttpClient {
-    /// Builds a client.
+    /// Builds a client that trusts the system's authorities.
     ///
     /// # Errors
     /// Authorities that cannot be used.
+    #[cfg(feature = "local")]
     pub fn new(rules: HttpRules) -> Result<Self, InvalidClient> {
         Self::trusting(rules.guard, &Trust::system(&rules.authorities)?)
     }

@@ -25,7 +25,9 @@ pub use action::{Action, perform, prepare};
 pub use address_guard::AddressGuard;
 pub use aws::{Aws, AwsError};
 pub use context::Context;
-pub use http_client::{HttpClient, HttpRules};
+pub use http_client::HttpClient;
+#[cfg(feature = "local")]
+pub use http_client::HttpRules;
 pub use mailer::Mailer;
 pub use outside::Outside;
 pub use rustls::pki_types::CertificateDer;

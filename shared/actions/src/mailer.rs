@@ -4,15 +4,18 @@ mod message;
 mod outbox;
 mod pace;
 mod ses;
+#[cfg(feature = "local")]
 mod smtp;
 
 pub use outbox::Outbox;
 pub use ses::{Ses, SesSettings};
+#[cfg(feature = "local")]
 pub use smtp::{Smtp, SmtpSecurity, SmtpSettings};
 
 use crate::notify::email::Email;
 use crate::{ActionError, Attempt, Aws, InvalidCertificate, Performed, Secrets, neutral};
 use lettre::message::Mailbox;
+#[cfg(feature = "local")]
 use rustls::pki_types::CertificateDer;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +24,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub enum Mailer {
     /// Hands it to a mail server.
+    #[cfg(feature = "local")]
     Smtp(Arc<Smtp>),
     /// Hands it to Amazon SES.
     Ses(Arc<Ses>),
@@ -119,6 +123,7 @@ impl Mailer {
     ///
     /// # Errors
     /// Settings that cannot be used or are not safe.
+    #[cfg(feature = "local")]
     pub fn smtp(
         settings: SmtpSettings,
         sender: Sender,
@@ -144,11 +149,16 @@ impl Mailer {
     /// The reference of the secret that it shows its server.
     pub(crate) fn reference(&self) -> Option<&str> {
         match self {
+            #[cfg(feature = "local")]
             Self::Smtp(smtp) => smtp.reference(),
             Self::Ses(_) | Self::Outbox(_) => None,
         }
     }
 
+    #[cfg_attr(
+        not(feature = "local"),
+        expect(unused_variables, reason = "only mail servers want a password")
+    )]
     pub(crate) async fn send(
         &self,
         email: &Email,
@@ -156,6 +166,7 @@ impl Mailer {
         attempt: &Attempt,
     ) -> Result<Performed, ActionError> {
         match self {
+            #[cfg(feature = "local")]
             Self::Smtp(smtp) => smtp.send(email, secrets, attempt).await,
             Self::Ses(ses) => ses.send(email, attempt).await,
             Self::Outbox(outbox) => outbox.send(email, attempt).await,

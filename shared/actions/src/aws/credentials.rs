@@ -193,3 +193,46 @@ fn none(reason: impl AsRef<str>, transient: bool) -> AwsError {
         transient,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Source, InvalidAws> {
+        Source::read(&mut |name| {
+            let found = variables.iter().find(|(known, _)| *known == name)?;
+            Some(found.1.to_owned())
+        })
+    }
+
+    #[test]
+    fn variables_tell_where_keys_come_from() {
+        let keys = [
+            ("AWS_ACCESS_KEY_ID", "AKID"),
+            ("AWS_SECRET_ACCESS_KEY", "hunter2"),
+        ];
+        let place = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/keys");
+        let shown = |variables: &[(&str, &str)]| format!("{:?}", read(variables).unwrap());
+        assert_eq!(shown(&[keys[0], keys[1], place]), "Fixed");
+        assert_eq!(shown(&[place]), "Container");
+        assert_eq!(shown(&[]), "Command");
+    }
+
+    #[test]
+    fn half_of_the_keys_is_refused() {
+        for (name, missing) in [
+            ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+            ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
+        ] {
+            let error = read(&[(name, "hunter2")]).unwrap_err();
+            assert_eq!(error, InvalidAws::HalfCredentials(missing));
+        }
+    }
+
+    #[test]
+    fn a_session_has_a_name_that_it_can_have() {
+        assert_eq!(session("run:0f3c/tell@1"), "run-0f3c-tell@1");
+        assert_eq!(session(""), "--");
+        assert_eq!(session(&"x".repeat(100)).len(), 64);
+    }
+}

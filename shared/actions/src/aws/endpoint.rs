@@ -125,3 +125,177 @@ fn url(variable: &str, value: &str) -> Result<Url, InvalidAws> {
         && url.fragment().is_none();
     if plain { Ok(url) } else { Err(invalid()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Endpoints, InvalidAws> {
+        Endpoints::read(&mut |name| {
+            let found = variables.iter().find(|(known, _)| *known == name)?;
+            Some(found.1.to_owned())
+        })
+    }
+
+    #[test]
+    fn services_are_where_their_regions_are() {
+        let endpoints = read(&[]).unwrap();
+        for (service, region, url, signed) in [
+            (
+                Service::DynamoDb,
+                "eu-central-1",
+                "https://dynamodb.eu-central-1.amazonaws.com/",
+                "eu-central-1",
+            ),
+            (
+                Service::Ses,
+                "us-east-1",
+                "https://email.us-east-1.amazonaws.com/",
+                "us-east-1",
+            ),
+            (
+                Service::Events,
+                "ap-southeast-2",
+                "https://events.ap-southeast-2.amazonaws.com/",
+                "ap-southeast-2",
+            ),
+            (
+                Service::StepFunctions,
+                "cn-north-1",
+                "https://states.cn-north-1.amazonaws.com.cn/",
+                "cn-north-1",
+            ),
+            (
+                Service::Sts,
+                "us-gov-east-1",
+                "https://sts.us-gov-east-1.amazonaws.com/",
+                "us-gov-east-1",
+            ),
+            (
+                Service::Iam,
+                "eu-central-1",
+                "https://iam.amazonaws.com/",
+                "us-east-1",
+            ),
+            (
+                Service::Iam,
+                "us-gov-east-1",
+                "https://iam.us-gov.amazonaws.com/",
+                "us-gov-west-1",
+            ),
+            (
+                Service::Iam,
+                "cn-northwest-1",
+                "https://iam.cn-north-1.amazonaws.com.cn/",
+                "cn-north-1",
+            ),
+            (
+                Service::Organizations,
+                "eu-west-1",
+                "https://organizations.us-east-1.amazonaws.com/",
+                "us-east-1",
+            ),
+            (
+                Service::Organizations,
+                "cn-north-1",
+                "https://organizations.cn-northwest-1.amazonaws.com.cn/",
+                "cn-northwest-1",
+            ),
+            (
+                Service::Sqs,
+                "eusc-de-east-1",
+                "https://sqs.eusc-de-east-1.amazonaws.eu/",
+                "eusc-de-east-1",
+            ),
+        ] {
+            let (found, region) = endpoints.of(service, region).unwrap();
+            assert_eq!((found.as_str(), region.as_str()), (url, signed));
+        }
+    }
+
+    #[test]
+    fn the_variable_of_a_service_goes_before_that_of_all() {
+        let endpoints = read(&[
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:4566"),
+            (
+                "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+                "https://vpce.example.com/below",
+            ),
+        ])
+        .unwrap();
+        let of = |service| endpoints.of(service, "eu-central-1").unwrap().0.to_string();
+        assert_eq!(of(Service::Sqs), "http://127.0.0.1:4566/");
+        assert_eq!(
+            of(Service::SecretsManager),
+            "https://vpce.example.com/below"
+        );
+    }
+
+    #[test]
+    fn variables_can_be_told_to_be_ignored() {
+        let endpoints = read(&[
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:4566"),
+            ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "True"),
+        ]);
+        let (url, _) = endpoints.unwrap().of(Service::Sqs, "eu-central-1").unwrap();
+        assert_eq!(url.host_str(), Some("sqs.eu-central-1.amazonaws.com"));
+    }
+
+    #[test]
+    fn what_is_no_endpoint_is_refused_and_not_repeated() {
+        for value in [
+            "localhost:4566",
+            "ftp://localhost",
+            "http://user:hunter2@localhost",
+            "http://localhost/?a=hunter2",
+            "nothing",
+        ] {
+            let error = read(&[("AWS_ENDPOINT_URL_SQS", value)]).unwrap_err();
+            assert_eq!(
+                error,
+                InvalidAws::Endpoint("AWS_ENDPOINT_URL_SQS".to_owned())
+            );
+            assert!(!error.to_string().contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn a_region_is_one_label_of_a_domain_name() {
+        for good in [
+            "eu-central-1",
+            "us-gov-west-1",
+            "us-iso-east-1",
+            "mx-central-1",
+        ] {
+            assert!(is_region(good), "{good}");
+        }
+        for bad in [
+            "",
+            "eu",
+            "EU-CENTRAL-1",
+            "eu.example.com/",
+            "evil.com#",
+            "-eu-1",
+            "eu-central-",
+            "a@b-1",
+        ] {
+            assert!(!is_region(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_service_is_listed_once() {
+        let mut names: Vec<_> = Service::ALL
+            .iter()
+            .map(|service| service.variable())
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Service::ALL.len());
+        for service in Service::ALL {
+            // Nothing that a region could be makes another host than that of its services.
+            assert!(read(&[]).unwrap().of(service, "eu-central-1").is_ok());
+            assert!(service.as_json().is_none() || service.query_version().is_none());
+        }
+    }
+}

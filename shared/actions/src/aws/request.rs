@@ -128,3 +128,59 @@ fn encode(text: &str, into: &mut String) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use url::Url;
+
+    #[test]
+    fn parts_of_a_path_stay_parts() {
+        let request = Request::new(Method::GET, &["v1", "a/b ü", "%2e", "x;y=z", "*"]);
+        let (path, query) = request.place(Service::Lambda).unwrap();
+        assert_eq!(path, "/v1/a%2Fb%20%C3%BC/%252e/x%3By%3Dz/%2A");
+        assert_eq!(query, None);
+        let root = Request::new(Method::GET, &[]);
+        assert_eq!(root.place(Service::S3).unwrap().0, "/");
+    }
+
+    #[test]
+    fn a_part_that_would_lead_elsewhere_is_refused() {
+        for part in [".", ".."] {
+            let request = Request::new(Method::GET, &["v1", part, "x"]);
+            assert!(request.place(Service::Lambda).is_err(), "{part}");
+        }
+    }
+
+    #[test]
+    fn a_query_is_encoded() {
+        let request = Request::new(Method::GET, &["v1"])
+            .with_query("a b", "1&2=3")
+            .with_query("c", "");
+        let (_, query) = request.place(Service::Lambda).unwrap();
+        assert_eq!(query.as_deref(), Some("a%20b=1%262%3D3&c="));
+    }
+
+    proptest! {
+        #[test]
+        fn an_address_keeps_the_parts_as_they_were_given(parts in prop::collection::vec("\\PC{1,12}", 1..5)) {
+            prop_assume!(parts.iter().all(|part| part != "." && part != ".."));
+            let given: Vec<&str> = parts.iter().map(String::as_str).collect();
+            let (path, _) = Request::new(Method::GET, &given).place(Service::Lambda).unwrap();
+            let mut url = Url::parse("https://lambda.eu-central-1.amazonaws.com/").unwrap();
+            url.set_path(&path);
+            prop_assert_eq!(url.path(), path.as_str());
+            prop_assert_eq!(url.path_segments().unwrap().count(), parts.len());
+        }
+
+        #[test]
+        fn a_form_is_read_back_as_it_was_given(pairs in prop::collection::vec((".{0,8}", ".{0,8}"), 0..5)) {
+            let read: Vec<(String, String)> = url::form_urlencoded::parse(form(&pairs).as_bytes())
+                .into_owned()
+                .collect();
+            prop_assume!(pairs.iter().all(|(name, value)| !name.is_empty() || !value.is_empty()));
+            prop_assert_eq!(read, pairs);
+        }
+    }
+}

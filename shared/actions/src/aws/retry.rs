@@ -49,3 +49,37 @@ fn fraction() -> f64 {
         Err(_) => 0.5,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::Service;
+    use proptest::prelude::*;
+
+    fn lost() -> AwsError {
+        AwsError::BrokenOff {
+            service: Service::Sqs,
+            reason: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_last_try_is_the_last() {
+        let limits = Limits::default();
+        assert!(pause(&lost(), Repeat::Safe, limits.attempts - 1, limits).is_some());
+        assert!(pause(&lost(), Repeat::Safe, limits.attempts, limits).is_none());
+        assert!(pause(&lost(), Repeat::Never, 1, limits).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn a_pause_grows_up_to_a_limit(tried in 1u32..200) {
+            let limits = Limits { attempts: u32::MAX, ..Limits::default() };
+            let longest = PAUSE.saturating_mul(1 << (tried - 1).min(16)).min(LONGEST);
+            for _ in 0..20 {
+                let pause = pause(&lost(), Repeat::Safe, tried, limits).unwrap();
+                prop_assert!(pause <= longest);
+            }
+        }
+    }
+}

@@ -60,3 +60,38 @@ pub(super) fn sign(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reqwest::header::CONTENT_TYPE;
+    use std::time::Duration;
+
+    /// The example of the IAM user guide, "Create a signed AWS API request", as it stood with its canonical request.
+    #[test]
+    fn the_published_example_has_its_published_signature() {
+        let keys = Credentials::new(
+            "AKIDEXAMPLE",
+            "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+            None,
+            None,
+            "quench",
+        );
+        let url =
+            Url::parse("https://iam.amazonaws.com/?Action=ListUsers&Version=2010-05-08").unwrap();
+        let mut headers = HeaderMap::new();
+        let form = "application/x-www-form-urlencoded; charset=utf-8";
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(form));
+        // 2015-08-30T12:36:00Z
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_440_938_160);
+        let request = (&Method::GET, &url, &mut headers, &b""[..]);
+        sign(Service::Iam, "us-east-1", &keys, now, request).unwrap();
+        assert_eq!(headers["x-amz-date"], "20150830T123600Z");
+        assert_eq!(
+            headers["authorization"],
+            "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request, \
+             SignedHeaders=content-type;host;x-amz-date, \
+             Signature=5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7"
+        );
+    }
+}

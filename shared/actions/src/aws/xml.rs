@@ -82,3 +82,39 @@ impl Element {
         self.children.iter().find_map(|child| child.find(name))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_by_paths() {
+        let text = r#"<R xmlns="https://example.com/"><Result><List><member><Id>1</Id></member><member>
+            <Id> 2 </Id></member></List><Empty/><Text>a &amp; <![CDATA[<b>]]></Text></Result></R>"#;
+        let root = Element::read(text).unwrap();
+        assert_eq!(root.name, "R");
+        assert_eq!(root.text_at("Result/Text"), Some("a & <b>"));
+        assert_eq!(root.text_at("Result/Empty"), Some(""));
+        assert_eq!(root.text_at("Result/Nothing"), None);
+        let ids: Vec<_> = root
+            .items("Result/List")
+            .filter_map(|item| item.text_at("Id"))
+            .collect();
+        assert_eq!(ids, ["1", "2"]);
+    }
+
+    #[test]
+    fn entities_and_depths_that_hurt_are_refused() {
+        let bomb = r#"<!DOCTYPE a [<!ENTITY b "bbbb">]><a>&b;</a>"#;
+        assert!(Element::read(bomb).is_err());
+        for depth in [DEPTH + 1, 100_000] {
+            let deep = "<a>".repeat(depth) + &"</a>".repeat(depth);
+            assert!(Element::read(&deep).is_err(), "{depth}");
+        }
+        let fine = "<a>".repeat(DEPTH) + &"</a>".repeat(DEPTH);
+        assert!(Element::read(&fine).is_ok());
+        for broken in ["", "<a>", "{}", "<a></b>"] {
+            assert!(Element::read(broken).is_err(), "{broken}");
+        }
+    }
+}

@@ -2,7 +2,8 @@ use super::message::{Composed, compose};
 use super::{InvalidMailer, Sender};
 use crate::http_client::{find, innermost, speaks_no_tls};
 use crate::notify::email::Email;
-use crate::{ActionError, Attempt, Performed, Secrets, neutral, trust};
+use crate::trust::mail_parameters;
+use crate::{ActionError, Attempt, Performed, Secrets, neutral};
 use lettre::Address;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
@@ -103,7 +104,7 @@ impl Smtp {
         let tls = match security {
             SmtpSecurity::None => None,
             SmtpSecurity::StartTls | SmtpSecurity::Tls => {
-                Some(trust::mail_parameters(&host, authorities)?)
+                Some(mail_parameters(&host, authorities)?)
             }
         };
         let usual = match security {

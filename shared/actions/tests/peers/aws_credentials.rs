@@ -1,8 +1,7 @@
-use crate::aws_emulator::{aws_of, client};
+use crate::aws_emulator::aws_of;
 use crate::aws_faults::variables;
 use crate::http_server::{Conduct, HttpServer, answer};
 use quench_actions::aws::{Aws, AwsError, Role, Service};
-use quench_emulator::{Emulator, Settings};
 use serde_json::json;
 use std::time::Duration;
 
@@ -22,10 +21,7 @@ async fn who(aws: &Aws) -> Result<String, AwsError> {
     Ok(arn.to_owned())
 }
 
-#[tokio::test]
-async fn a_role_is_taken_on() {
-    let emulator = Emulator::start();
-    let aws = client(&emulator);
+pub(crate) async fn a_role_is_taken_on(aws: &Aws) {
     let trust = json!({
         "Version": "2012-10-17",
         "Statement": [{ "Effect": "Allow", "Principal": { "AWS": "*" }, "Action": "sts:AssumeRole" }],
@@ -46,7 +42,7 @@ async fn a_role_is_taken_on() {
         known.contains("assumed-role/responder/run-0f3c--"),
         "{known}"
     );
-    assert!(!who(&aws).await.unwrap().contains("responder"));
+    assert!(!who(aws).await.unwrap().contains("responder"));
 }
 
 fn keys(id: &str, left: Duration) -> String {
@@ -183,13 +179,7 @@ async fn a_place_without_keys_is_told_without_what_it_said() {
     }
 }
 
-#[tokio::test]
-async fn a_role_that_may_not_be_taken_on_is_told() {
-    let emulator = Emulator::start_with(&Settings {
-        authorize: true,
-        ..Settings::default()
-    });
-    let aws = client(&emulator);
+pub(crate) async fn a_role_that_may_not_be_taken_on_is_told(aws: &Aws) {
     let arn = "arn:aws:iam::111122223333:role/nobody";
     let error = who(&aws.assume_role(role(arn))).await.unwrap_err();
     assert!(

@@ -1,6 +1,7 @@
+use crate::{aws_credentials, aws_secrets, ses};
 use quench_actions::aws::{Aws, Service};
 use quench_actions::{AwsError, Trust};
-use quench_emulator::{ACCOUNT, Emulator, REGION};
+use quench_emulator::{ACCOUNT, Emulator, REGION, Settings};
 use serde_json::json;
 
 pub(crate) fn aws_of<N: AsRef<str>, V: ToString>(variables: &[(N, V)]) -> Aws {
@@ -15,6 +16,7 @@ pub(crate) fn client(emulator: &Emulator) -> Aws {
     aws_of(&emulator.variables())
 }
 
+/// All in one: starting an emulator takes a second of a processor.
 #[tokio::test]
 async fn the_services_answer() {
     let emulator = Emulator::start();
@@ -23,6 +25,20 @@ async fn the_services_answer() {
     an_item_is_written_under_a_condition(&aws).await;
     a_message_goes_through_a_queue(&aws).await;
     the_caller_is_known(&aws).await;
+    aws_credentials::a_role_is_taken_on(&aws).await;
+    aws_secrets::secrets_and_parameters_are_read(&aws).await;
+    ses::a_mail_goes_out_whole(&emulator, &aws).await;
+}
+
+#[tokio::test]
+async fn a_service_that_asks_for_leave_refuses() {
+    let emulator = Emulator::start_with(&Settings {
+        authorize: true,
+        ..Settings::default()
+    });
+    let root = client(&emulator);
+    aws_credentials::a_role_that_may_not_be_taken_on_is_told(&root).await;
+    aws_secrets::a_secret_that_may_not_be_read_is_told(&emulator, &root).await;
 }
 
 async fn an_item_is_written_under_a_condition(aws: &Aws) {

@@ -1,4 +1,4 @@
-use crate::aws_emulator::{aws_of, client};
+use crate::aws_emulator::aws_of;
 use crate::aws_faults::variables;
 use crate::http_server::{Conduct, HttpServer, answer};
 use crate::setting::{attempt, context, outside, slack};
@@ -6,7 +6,7 @@ use quench_actions::aws::{Aws, Service};
 use quench_actions::secrets::{Keeping, SecretError, Vault};
 use quench_actions::{ActionError, Secrets, perform, prepare};
 use quench_automations::ConnectionKind;
-use quench_emulator::{Emulator, Settings};
+use quench_emulator::Emulator;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -25,17 +25,14 @@ async fn create(aws: &Aws, name: &str, text: &str) -> Value {
         .unwrap()
 }
 
-#[tokio::test]
-async fn secrets_and_parameters_are_read() {
-    let emulator = Emulator::start();
-    let aws = client(&emulator);
+pub(crate) async fn secrets_and_parameters_are_read(aws: &Aws) {
     let made = create(
-        &aws,
+        aws,
         "quench/slack",
         r#"{"bot":"xoxb-1","hook":"https://example.com/"}"#,
     )
     .await;
-    create(&aws, "plain", "text with a line break\n").await;
+    create(aws, "plain", "text with a line break\n").await;
     for (name, kind) in [("/quench/token", "SecureString"), ("short", "String")] {
         let body = json!({ "Name": name, "Value": format!("value of {name}"), "Type": kind });
         aws.json(Service::Ssm, "PutParameter", &body).await.unwrap();
@@ -44,7 +41,7 @@ async fn secrets_and_parameters_are_read() {
     aws.json(Service::SecretsManager, "CreateSecret", &binary)
         .await
         .unwrap();
-    let secrets = Secrets::aws(&aws);
+    let secrets = Secrets::aws(aws);
     let arn = format!(
         "secret://secretsmanager/{}#bot",
         made["ARN"].as_str().unwrap()
@@ -91,14 +88,8 @@ async fn secrets_and_parameters_are_read() {
     assert!(!format!("{secrets:?}").contains("xoxb-1"));
 }
 
-#[tokio::test]
-async fn a_secret_that_may_not_be_read_is_told() {
-    let emulator = Emulator::start_with(&Settings {
-        authorize: true,
-        ..Settings::default()
-    });
-    let root = client(&emulator);
-    create(&root, "closed", "hunter2").await;
+pub(crate) async fn a_secret_that_may_not_be_read_is_told(emulator: &Emulator, root: &Aws) {
+    create(root, "closed", "hunter2").await;
     root.query(Service::Iam, "CreateUser", &[("UserName", "nobody")])
         .await
         .unwrap();

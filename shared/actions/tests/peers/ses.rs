@@ -1,4 +1,4 @@
-use crate::aws_emulator::{aws_of, client};
+use crate::aws_emulator::aws_of;
 use crate::aws_faults::variables;
 use crate::http_server::{Conduct, HttpServer, answer};
 use crate::setting::{attempt, context, outside, sender};
@@ -50,17 +50,14 @@ fn refused(status: u16, code: &str, message: &str) -> Vec<u8> {
     answer(status, &headers, &json!({ "message": message }).to_string())
 }
 
-#[tokio::test]
-async fn a_mail_goes_out_whole_through_the_emulator() {
-    let emulator = Emulator::start();
-    let aws = client(&emulator);
+pub(crate) async fn a_mail_goes_out_whole(emulator: &Emulator, aws: &Aws) {
     let identity =
         quench_actions::aws::Request::new(reqwest::Method::POST, &["v2", "email", "identities"])
             .with_json(&json!({ "EmailIdentity": "quench@example.com" }));
     aws.rest(Service::Ses, "CreateEmailIdentity", identity)
         .await
         .unwrap();
-    let performed = send(aws, SesSettings::default(), Duration::from_secs(10))
+    let performed = send(aws.clone(), SesSettings::default(), Duration::from_secs(10))
         .await
         .unwrap();
     assert_eq!(
@@ -69,8 +66,7 @@ async fn a_mail_goes_out_whole_through_the_emulator() {
     );
     let id = performed.output["message_id"].as_str().unwrap();
     assert!(id.ends_with("@eu-central-1.amazonses.com>"), "{id}");
-    let kept: Value =
-        reqwest_get(&format!("{}/_ministack/ses/messages", emulator.endpoint())).await;
+    let kept: Value = fetched(&format!("{}/_ministack/ses/messages", emulator.endpoint())).await;
     let text = kept.to_string();
     assert!(
         text.contains("a@example.com") && text.contains("c@example.com"),
@@ -78,7 +74,7 @@ async fn a_mail_goes_out_whole_through_the_emulator() {
     );
 }
 
-async fn reqwest_get(url: &str) -> Value {
+async fn fetched(url: &str) -> Value {
     let url = url::Url::parse(url).unwrap();
     let mut stream = tokio::net::TcpStream::connect((url.host_str().unwrap(), url.port().unwrap()))
         .await

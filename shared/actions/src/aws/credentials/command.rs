@@ -71,3 +71,46 @@ pub(super) fn run(mut command: Command, limit: Duration) -> Result<Credentials, 
         )
     })
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn says(script: &str) -> Result<Credentials, AwsError> {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        run(command, Duration::from_millis(500))
+    }
+
+    #[test]
+    fn what_the_program_prints_are_the_keys() {
+        let keys = says(
+            r#"echo '{"Version":1,"AccessKeyId":"AKID","SecretAccessKey":"s","SessionToken":"t","Expiration":"2026-11-22T12:00:00+00:00"}'"#,
+        )
+        .unwrap();
+        assert_eq!(keys.access_key_id(), "AKID");
+        assert_eq!(keys.secret_access_key(), "s");
+        assert_eq!(keys.session_token(), Some("t"));
+        assert!(keys.expiry().is_some());
+    }
+
+    #[test]
+    fn why_there_are_none_is_told() {
+        for (script, told) in [
+            (
+                "echo 'run aws sso login' >&2; exit 255",
+                "run aws sso login",
+            ),
+            ("echo hunter2", "version 2 of the AWS CLI"),
+            ("sleep 5", "does not end"),
+        ] {
+            let error = says(script).unwrap_err().to_string();
+            assert!(
+                error.contains(told) && !error.contains("hunter2"),
+                "{error}"
+            );
+        }
+        let error = run(Command::new("/nowhere/aws"), LIMIT).unwrap_err();
+        assert!(error.to_string().contains("AWS_ACCESS_KEY_ID"), "{error}");
+    }
+}

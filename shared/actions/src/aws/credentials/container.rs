@@ -98,3 +98,46 @@ fn is_safe(url: &Url) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variable: &str, value: &str) -> Result<Option<Container>, InvalidAws> {
+        Container::read(&mut |name| (name == variable).then(|| value.to_owned()))
+    }
+
+    #[test]
+    fn keys_are_fetched_from_safe_places_only() {
+        for good in [
+            "http://169.254.170.2/x",
+            "http://169.254.170.23/v1/credentials",
+            "http://[fd00:ec2::23]/v1/credentials",
+            "http://127.0.0.1:51679/x",
+            "http://[::1]/x",
+            "http://localhost/x",
+            "https://keys.example.com/x",
+        ] {
+            assert!(matches!(read(FULL, good), Ok(Some(_))), "{good}");
+        }
+        for bad in [
+            "http://keys.example.com/x",
+            "http://169.254.169.254/latest",
+            "http://10.0.0.1/x",
+            "ftp://localhost/x",
+            "nothing",
+        ] {
+            let refused = read(FULL, bad).err();
+            assert_eq!(refused, Some(InvalidAws::CredentialsPlace(FULL)), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_relative_place_stays_at_its_server() {
+        let place = read(RELATIVE, "/v2/keys?id=1").unwrap().unwrap();
+        assert_eq!(place.url.as_str(), "http://169.254.170.2/v2/keys?id=1");
+        for bad in ["@localhost/x", ".example.com/x", ":99999/x"] {
+            assert!(read(RELATIVE, bad).is_err(), "{bad}");
+        }
+    }
+}
