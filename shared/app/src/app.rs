@@ -186,3 +186,6 @@ fn worker() -> String {
     let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{}-{random}", std::process::id())
 }
+
+#[cfg(test)]
+mod tests;

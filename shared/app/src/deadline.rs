@@ -10,8 +10,8 @@ const STEP: Duration = Duration::from_secs(1);
 /// When this invocation of a function ends, done or not.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline {
-    begun: Instant,
-    granted: Duration,
+    pub(crate) begun: Instant,
+    pub(crate) granted: Duration,
 }
 
 impl Deadline {

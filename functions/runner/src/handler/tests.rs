@@ -19,16 +19,23 @@ playbook: slow
 triggers: [alert]
 steps:
   - id: pause
+    wait: { for: 10m }
+---
+playbook: slower
+triggers: [alert]
+steps:
+  - id: pause
     wait: { for: 2h }
 ---
-automation: both
+automation: all
 trigger: alert
 run:
   - playbook: note
   - playbook: slow
+  - playbook: slower
 ";
 
-/// An application with two runs: one that ends at once, one that pauses for hours.
+/// An application with three runs: one that ends at once, one that pauses for minutes, one that pauses for hours.
 async fn open(folder: &Path) -> (App, Vec<String>) {
     let app = App::open(Config::local(folder)).await.unwrap();
     let files = [SourceFile {
@@ -83,17 +90,35 @@ async fn stage(app: &App, run: &str) -> RunStage {
 async fn runs_are_worked_on_and_those_that_wait_are_no_failures() {
     let folder = TempDir::new().unwrap();
     let (app, runs) = open(folder.path()).await;
-    let failed = deliver(&app, &[("m1", &runs[0]), ("m2", &runs[1])]).await;
+    let messages = [("m1", &*runs[0]), ("m2", &*runs[1]), ("m3", &*runs[2])];
+    let failed = deliver(&app, &messages).await;
     assert_eq!(failed, Vec::<String>::new());
     assert_eq!(stage(&app, &runs[0]).await, RunStage::Stopped);
     assert_eq!(stage(&app, &runs[1]).await, RunStage::Waiting);
-    // The one that waits is queued again, for as late as queues can.
+    assert_eq!(stage(&app, &runs[2]).await, RunStage::Waiting);
+    // One waits in the queue; the other for longer than queues can, so the sweep for due runs finds it.
     let now = app.clock.now();
     let depth = app.queues.depth(Queue::Runs, now).await.unwrap();
     assert_eq!((depth.ready, depth.delayed), (0, 1));
     let next = app.queues.next_visible().await.unwrap().unwrap();
     let delay = next.duration_since(now).as_secs();
-    assert!((14 * 60..=15 * 60).contains(&delay), "{delay}");
+    assert!((9 * 60..=10 * 60).contains(&delay), "{delay}");
+    let later = now + Duration::from_secs(3 * 60 * 60);
+    let due = app.store.due_runs(later, 9).await.unwrap();
+    assert!(due.contains(&runs[2]));
+}
+
+#[tokio::test]
+async fn what_has_no_time_left_is_delivered_again() {
+    let folder = TempDir::new().unwrap();
+    let (app, runs) = open(folder.path()).await;
+    let mut event = event(&[("m1", &runs[0])]);
+    let soon = std::time::SystemTime::now() + Duration::from_secs(1);
+    let soon = soon.duration_since(std::time::UNIX_EPOCH).unwrap();
+    event.context.deadline = soon.as_millis().try_into().unwrap();
+    let response = handle(&app, event).await.unwrap();
+    assert_eq!(response.batch_item_failures.len(), 1);
+    assert_eq!(stage(&app, &runs[0]).await, RunStage::Queued);
 }
 
 #[tokio::test]

@@ -73,7 +73,7 @@ pub(super) fn on_aws(
         http: http(config, &trust)?,
         mailer,
         connections: Arc::default(),
-        secrets: Secrets::Process,
+        secrets: Secrets::aws(&aws),
     };
     Ok((aws, outside))
 }

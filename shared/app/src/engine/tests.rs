@@ -2,7 +2,7 @@ use super::bench::{Bench, LEASE, SECRET, Server, mail};
 use super::trial::{self, each, run_of, wait};
 use super::*;
 use crate::clock::Clock;
-use crate::store::{Change, Store};
+use crate::store::Change;
 use crate::trigger;
 use quench_automations::{Auth, Connection, ConnectionKind, OnUnknown, Step, StepKind};
 use std::collections::BTreeSet;
@@ -41,7 +41,7 @@ async fn die_at_every_write(
             let server = Server::start().await;
             let mut bench = Bench::new().await;
             let run = bench.start(steps(&server)).await;
-            let Store::Sqlite(file) = &bench.app.store;
+            let file = bench.app.store.sqlite();
             if after {
                 file.crash().arm_after(write);
             } else {
@@ -419,4 +419,78 @@ async fn two_workers_at_once_do_the_work_once() {
     }
     assert!(finished >= 1);
     assert_eq!(server.asked().len(), 5);
+}
+
+/// An application in an invocation that was granted so much time and has used some of it.
+fn invoked(app: &App, granted: u64, used: u64) -> App {
+    let begun = std::time::Instant::now().checked_sub(Duration::from_secs(used));
+    let mut app = app.for_invocation(None);
+    app.deadline = Some(crate::deadline::Deadline {
+        begun: begun.unwrap(),
+        granted: Duration::from_secs(granted),
+    });
+    app
+}
+
+#[tokio::test]
+async fn a_run_is_not_begun_when_the_invocation_is_about_to_end() {
+    let bench = Bench::new().await;
+    let run = bench.start(vec![mail("mail")]).await;
+    let app = invoked(&bench.app, 60, 58);
+    let error = execute(&app, &run).await.unwrap_err();
+    assert_eq!(error, EngineError::NoTime { run: run.clone() });
+    assert!(error.is_transient());
+    let stored = bench.app.store.run(&run).await.unwrap().unwrap();
+    assert_eq!(stored.state, RunState::Queued);
+}
+
+#[tokio::test]
+async fn a_step_that_has_no_room_is_left_to_the_next_invocation() {
+    let bench = Bench::new().await;
+    let run = bench.start(vec![mail("mail")]).await;
+    let app = invoked(&bench.app, 60, 40);
+    let outcome = execute(&app, &run).await.unwrap();
+    let until = bench.clock.now();
+    assert_eq!(outcome, Outcome::Waiting { until });
+    assert_eq!(bench.told(&run).await, [" 0 succeeded"]);
+    assert!(bench.mails().is_empty());
+    let outcome = execute(&invoked(&bench.app, 60, 0), &run).await.unwrap();
+    assert_eq!(outcome, Outcome::Finished(RunState::Succeeded));
+    assert_eq!(bench.mails().len(), 1);
+}
+
+#[tokio::test]
+async fn a_step_is_cut_off_in_time_for_its_journal() {
+    let server = Server::start().await;
+    let bench = Bench::new().await;
+    let run = bench
+        .start(vec![server.step("put", "PUT", "/held", false)])
+        .await;
+    let begun = std::time::Instant::now();
+    let app = invoked(&bench.app, 6, 0);
+    let outcome = execute(&app, &run).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(6), "it is in time");
+    assert!(matches!(outcome, Outcome::Waiting { .. }), "{outcome:?}");
+    let told = bench.told(&run).await;
+    assert_eq!(told, [" 0 succeeded", "put 1 started", "put 1 retrying"]);
+}
+
+#[tokio::test]
+async fn what_came_of_runs_is_counted() {
+    let bench = Bench::new().await;
+    let run = bench
+        .start(vec![mail("mail"), wait("rest", "1h"), mail("again")])
+        .await;
+    let app = bench.app.for_invocation(None);
+    execute(&app, &run).await.unwrap();
+    let line = app.metrics.line("runner", bench.clock.now());
+    assert!(line.contains("TimeToNotify"), "{line}");
+    assert!(!line.contains("RunsSucceeded"), "{line}");
+    bench.clock.advance(Duration::from_secs(3600));
+    let app = bench.app.for_invocation(None);
+    execute(&app, &run).await.unwrap();
+    let line = app.metrics.line("runner", bench.clock.now());
+    assert!(line.contains(r#""RunsSucceeded":1"#), "{line}");
+    assert!(line.contains("RunTime"), "{line}");
+    assert!(!line.contains("TimeToNotify"), "somebody knew: {line}");
 }

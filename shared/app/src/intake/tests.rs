@@ -3,7 +3,7 @@ use crate::clock::Clock;
 use crate::queue::Queue;
 use crate::run::RunState;
 use crate::specimen::{RULES, app, apply, event, moment};
-use crate::store::{FindingFilter, Page, RunFilter, Store};
+use crate::store::{FindingFilter, Page, RunFilter};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -385,12 +385,12 @@ async fn duplicates_at_the_same_time_make_one_set_of_runs() {
 }
 
 fn writes(app: &App) -> u64 {
-    let Store::Sqlite(file) = &app.store;
+    let file = app.store.sqlite();
     file.crash().writes()
 }
 
 fn arm(app: &App, n: u64, done: bool) {
-    let Store::Sqlite(file) = &app.store;
+    let file = app.store.sqlite();
     match done {
         true => file.crash().arm_after(n),
         false => file.crash().arm_before(n),

@@ -118,7 +118,8 @@ run:
     let drained = drain(&app, PATIENCE, |_| {}).await.unwrap();
     assert_eq!((drained.done, drained.unfinished), (2, 1));
     assert_eq!(stages(&app).await, BTreeMap::from([(RunStage::Waiting, 1)]));
-    // A queue holds no message back for an hour, so the run is looked at meanwhile, and waits on.
+    // A queue holds no message back for an hour, so there is none; the sweep finds the run when its time comes.
+    assert_eq!(app.queues.next_visible().await.unwrap(), None);
     for _ in 0..4 {
         clock.advance(Duration::from_secs(14 * 60));
         drain(&app, Duration::ZERO, |_| {}).await.unwrap();
@@ -477,4 +478,58 @@ async fn runs_that_are_not_there_are_finished() {
         .await
         .unwrap();
     assert_eq!(finished, Drained::default());
+}
+
+#[tokio::test]
+async fn a_message_stays_in_hand_for_as_long_as_it_is_worked_on() {
+    let folder = TempDir::new().unwrap();
+    let mut app = app(folder.path(), &Clock::System).await;
+    let visibility = Duration::from_millis(400);
+    let config = crate::config::Config {
+        visibility,
+        ..(*app.config).clone()
+    };
+    app.config = config.into();
+    post(&app, Queue::Alert, b"slow").await;
+    let receive = async || {
+        let now = app.clock.now();
+        let received = app.queues.receive(Queue::Alert, 9, visibility, now).await;
+        received.unwrap()
+    };
+    let message = receive().await.remove(0);
+    let work = async {
+        for _ in 0..12 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            assert_eq!(receive().await, []);
+        }
+    };
+    keep(&app, &message, work).await;
+    assert!(app.queues.ack(&message).await.unwrap());
+}
+
+#[tokio::test]
+async fn work_goes_on_when_its_message_went_to_another() {
+    let folder = TempDir::new().unwrap();
+    let mut app = app(folder.path(), &Clock::System).await;
+    let config = crate::config::Config {
+        visibility: Duration::from_millis(20),
+        ..(*app.config).clone()
+    };
+    app.config = config.into();
+    post(&app, Queue::Alert, b"slow").await;
+    let now = app.clock.now();
+    let received = app
+        .queues
+        .receive(Queue::Alert, 9, Duration::ZERO, now)
+        .await;
+    let mine = received.unwrap().remove(0);
+    let now = app.clock.now();
+    let hour = Duration::from_secs(3600);
+    let received = app.queues.receive(Queue::Alert, 9, hour, now).await;
+    assert_eq!(received.unwrap().len(), 1);
+    let work = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        "done"
+    };
+    assert_eq!(keep(&app, &mine, work).await, "done");
 }
