@@ -1,5 +1,5 @@
 use crate::run::Run;
-use crate::store::sqlite::called;
+use crate::store::called;
 use quench_automations::Playbook;
 use std::collections::BTreeMap;
 
