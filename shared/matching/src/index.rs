@@ -110,10 +110,16 @@ struct Details {
     prefixes: Vec<u32>,
     /// Lengths of the suffixes looked up.
     suffixes: Vec<u32>,
-    /// One for each length of grams looked up, the shortest first.
-    screens: Vec<Screen>,
-    /// What grams of four and of eight bytes begin with, so that a text is gone through once for both.
-    starts: Option<Screen>,
+    /// The last eight bytes of each prefix.
+    prefix_screen: Option<Screen>,
+    /// The first eight bytes of each suffix.
+    suffix_screen: Option<Screen>,
+    /// One for each length of grams below four that is looked up.
+    short_screens: Vec<Screen>,
+    /// Grams of four bytes.
+    four_screen: Option<Screen>,
+    /// Grams of eight bytes.
+    eight_screen: Option<Screen>,
     /// Lengths of the network prefixes looked up, each with whether it is IPv6.
     networks: Vec<(bool, u8)>,
     /// The numbers that conditions compare with.
@@ -248,6 +254,20 @@ impl Screen {
     }
 }
 
+/// What a prefix is screened by: its length and its last eight bytes.
+#[inline]
+fn prefix_gram(prefix: &[u8]) -> u64 {
+    let last = prefix.last_chunk::<8>();
+    last.map_or_else(|| gram(prefix), |last| u64::from_le_bytes(*last))
+        ^ (prefix.len() as u64) << 32
+}
+
+/// What a suffix is screened by: its length and its first eight bytes.
+#[inline]
+fn suffix_gram(suffix: &[u8]) -> u64 {
+    gram(suffix) ^ (suffix.len() as u64) << 32
+}
+
 /// How long the grams are by which a needle is found.
 fn gram_length(needle: usize) -> usize {
     if needle < 8 { needle.min(4) } else { 8 }
@@ -279,9 +299,12 @@ impl Index {
                 size_of::<Details>()
                     + 4 * (details.prefixes.capacity() + details.suffixes.capacity())
                     + details
-                        .screens
+                        .short_screens
                         .iter()
-                        .chain(&details.starts)
+                        .chain(&details.four_screen)
+                        .chain(&details.eight_screen)
+                        .chain(&details.prefix_screen)
+                        .chain(&details.suffix_screen)
                         .map(|screen| size_of::<Screen>() + 8 * screen.bits.len())
                         .sum::<usize>()
                     + 2 * details.networks.capacity()

@@ -40,8 +40,8 @@ struct Carry {
     escaped: u64,
     /// Brackets that are open.
     open: i64,
-    /// The upper bits of all bytes so far.
-    wide: u64,
+    /// Whether any byte is beyond ASCII.
+    wide: bool,
     /// All backslashes so far, place disregarded.
     backslashes: u64,
     /// All control characters within strings so far, place disregarded.
@@ -66,7 +66,7 @@ pub(crate) fn survey(document: &[u8], blocks: &mut Vec<Block>) -> Result<Survey,
         return Err(NotJson::new(document.len(), "a string that does not end"));
     }
     Ok(Survey {
-        wide: carry.wide != 0,
+        wide: carry.wide,
         escapes: carry.backslashes != 0,
     })
 }
@@ -86,25 +86,28 @@ fn first_control(document: &[u8], blocks: &[Block]) -> usize {
 #[inline(always)]
 fn look_all<S: Simd>(simd: S, document: &[u8], blocks: &mut [Block]) -> Carry {
     let mut carry = Carry::default();
+    // The bits that any byte has.
+    let mut all = u8x64::splat(simd, 0);
     let (whole, rest) = document.as_chunks::<BLOCK>();
     for (chunk, block) in whole.iter().zip(blocks.iter_mut()) {
-        *block = look(simd, chunk, &mut carry);
+        *block = look(simd, chunk, &mut carry, &mut all);
     }
     if !rest.is_empty()
         && let Some(block) = blocks.last_mut()
     {
         let mut last = [b' '; BLOCK];
         last[..rest.len()].copy_from_slice(rest);
-        *block = look(simd, &last, &mut carry);
+        *block = look(simd, &last, &mut carry, &mut all);
     }
+    carry.wide = all.simd_ge(u8x64::splat(simd, 0x80)).any_true();
     carry
 }
 
 #[inline(always)]
-fn look<S: Simd>(simd: S, chunk: &[u8; BLOCK], carry: &mut Carry) -> Block {
+fn look<S: Simd>(simd: S, chunk: &[u8; BLOCK], carry: &mut Carry, all: &mut u8x64<S>) -> Block {
     let bytes = u8x64::simd_from(simd, *chunk);
     let are = |byte: u8| bytes.simd_eq(u8x64::splat(simd, byte)).to_bitmask();
-    carry.wide |= bytes.simd_ge(u8x64::splat(simd, 0x80)).to_bitmask();
+    *all |= bytes;
     let backslashes = are(b'\\');
     let escaped = if backslashes != 0 {
         carry.backslashes |= backslashes;
@@ -116,7 +119,10 @@ fn look<S: Simd>(simd: S, chunk: &[u8; BLOCK], carry: &mut Carry) -> Block {
     // Ones from each opening quote up to its closing one.
     let in_string = running_xor(quotes) ^ carry.in_string;
     carry.in_string = ((in_string as i64) >> 63) as u64;
-    carry.controls |= bytes.simd_lt(u8x64::splat(simd, b' ')).to_bitmask() & in_string;
+    let controls = bytes.simd_lt(u8x64::splat(simd, b' ')).to_bitmask();
+    if controls != 0 {
+        carry.controls |= controls & in_string;
+    }
     // `[` and `{` differ in one bit, and so do `]` and `}`.
     let joined = bytes | u8x64::splat(simd, 0x20);
     let opens = joined.simd_eq(u8x64::splat(simd, b'{')).to_bitmask() & !in_string;

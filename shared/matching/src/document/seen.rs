@@ -30,23 +30,57 @@ pub(crate) struct Seen {
 }
 
 /// What was seen of one slot.
-#[derive(Debug, Clone, Default)]
-struct SlotSeen {
+#[derive(Debug, Clone)]
+pub(crate) struct SlotSeen {
     /// One above the position of its latest value; zero if there is none.
     latest: u32,
-    reach: Cell<Reach>,
+    /// Whether there is more than one.
+    several: bool,
+    /// Of the hash of its latest value, the lower half.
+    hash: u32,
+    /// A condition that asks for the very text of one of its values, once one was found to.
+    equals: Cell<u32>,
+    /// Where the numbers of the slot lie among the numbers that rules compare with.
+    lowest: Cell<u32>,
+    highest: Cell<u32>,
 }
 
-/// Where the numbers of a slot lie among the numbers that rules compare with.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// Nobody asked yet.
-    #[default]
-    Unknown,
-    /// From the lowest to the highest: each twice the count of those below it, and one more if it is one of them.
-    Known { lowest: u32, highest: u32 },
-    /// No value can be read as a number.
-    None,
+/// What [`SlotSeen::highest`] is while nobody asked.
+const UNKNOWN: u32 = u32::MAX;
+
+impl Default for SlotSeen {
+    fn default() -> Self {
+        Self {
+            latest: 0,
+            several: false,
+            hash: 0,
+            equals: Cell::new(u32::MAX),
+            lowest: Cell::new(0),
+            highest: Cell::new(UNKNOWN),
+        }
+    }
+}
+
+impl SlotSeen {
+    /// Whether there is no value that can have a hash with this lower half, at a glance.
+    #[inline]
+    pub(crate) fn lacks(&self, hash: u32) -> bool {
+        !self.several & (self.hash != hash) | (self.latest == 0)
+    }
+
+    /// Whether a condition was found to ask for the very text of a value.
+    #[inline]
+    pub(crate) fn is_known_to_equal(&self, code: u32) -> bool {
+        self.equals.get() == code
+    }
+
+    /// From the lowest number to the highest: each twice the count of those below it that rules compare with, and one more
+    /// if it is one of them. Of no numbers, everything is above the highest and below the lowest. Nothing if nobody asked.
+    #[inline]
+    pub(crate) fn reach(&self) -> Option<(u32, u32)> {
+        let highest = self.highest.get();
+        (highest != UNKNOWN).then(|| (self.lowest.get(), highest))
+    }
 }
 
 type Sketch = [u64; 16];
@@ -71,8 +105,6 @@ pub(crate) struct SeenValue {
     folded: Span,
     /// Of the folded text.
     pub(crate) hash: u64,
-    /// A condition that asks for this very text, once one was found to.
-    pub(crate) equals: Cell<u32>,
     /// One above the position of its sketch; zero while it has none.
     sketch: Cell<u32>,
 }
@@ -130,8 +162,17 @@ impl Seen {
     /// Whether the slot has more than one value.
     #[inline]
     pub(crate) fn has_several(&self, slot: u32) -> bool {
-        let latest = self.slots[slot as usize].latest.checked_sub(1);
-        latest.is_some_and(|latest| self.values[latest as usize].previous != 0)
+        self.slots[slot as usize].several
+    }
+
+    #[inline]
+    pub(crate) fn slot(&self, slot: u32) -> &SlotSeen {
+        &self.slots[slot as usize]
+    }
+
+    /// Keeps that a condition asks for the very text of a value of the slot.
+    pub(crate) fn set_known_to_equal(&self, slot: u32, code: u32) {
+        self.slots[slot as usize].equals.set(code);
     }
 
     /// Whether no later value has the same slot.
@@ -151,14 +192,14 @@ impl Seen {
         })
     }
 
-    /// Where the numbers of a slot lie, worked out by `place` when first asked for.
-    #[inline]
-    pub(crate) fn reach(&self, slot: u32, document: &[u8], place: impl Fn(Number) -> u32) -> Reach {
-        let known = self.slots[slot as usize].reach.get();
-        if known != Reach::Unknown {
-            return known;
-        }
-        let mut reach = Reach::None;
+    /// Works out what [`SlotSeen::reach`] tells; `place` says where a number lies.
+    pub(crate) fn find_reach(
+        &self,
+        slot: u32,
+        document: &[u8],
+        place: impl Fn(Number) -> u32,
+    ) -> (u32, u32) {
+        let (mut lowest, mut highest) = (u32::MAX, 0);
         for value in self.of(slot) {
             let number = match value.kind {
                 Kind::Number(number) => Some(self.numbers[number as usize]),
@@ -166,20 +207,13 @@ impl Seen {
                 _ => None,
             };
             if let Some(at) = number.map(&place) {
-                reach = match reach {
-                    Reach::Known { lowest, highest } => Reach::Known {
-                        lowest: lowest.min(at),
-                        highest: highest.max(at),
-                    },
-                    _ => Reach::Known {
-                        lowest: at,
-                        highest: at,
-                    },
-                };
+                (lowest, highest) = (lowest.min(at), highest.max(at));
             }
         }
-        self.slots[slot as usize].reach.set(reach);
-        reach
+        let seen = &self.slots[slot as usize];
+        seen.lowest.set(lowest);
+        seen.highest.set(highest);
+        (lowest, highest)
     }
 
     /// A value in the forms it is compared in; nothing for an array.
@@ -361,17 +395,18 @@ impl Seen {
 
     #[inline]
     fn push(&mut self, slot: u32, kind: Kind, text: Span, folded: Span, hash: u64) {
-        let latest = &mut self.slots[slot as usize].latest;
+        let seen = &mut self.slots[slot as usize];
         self.values.push(SeenValue {
             slot,
-            previous: *latest,
+            previous: seen.latest,
             kind,
             text,
             folded,
             hash,
-            equals: Cell::new(u32::MAX),
             sketch: Cell::new(0),
         });
-        *latest = self.values.len() as u32;
+        seen.several = seen.latest != 0;
+        seen.hash = hash as u32;
+        seen.latest = self.values.len() as u32;
     }
 }

@@ -3,7 +3,7 @@ use super::table::Table;
 use super::trie::{Trie, TrieBuilder};
 use super::{
     Details, Index, NOWHERE, SEVERAL, Scale, Screen, Slot, gram, gram_length, key, look, mark,
-    pivot,
+    pivot, prefix_gram, suffix_gram,
 };
 use crate::conditions::{Asked, Code, Conditions};
 use crate::fold::{fold, fold_into};
@@ -25,7 +25,11 @@ pub(crate) fn build(conditions: &Conditions, trie: TrieBuilder, sets: &[Set<'_>]
         .zip(sets)
         .map(|(position, set)| (builder.pivot_of(set, &likelihoods), position))
         .collect();
-    filed.sort_unstable();
+    // Comparisons lie in the order in which they are gone through.
+    filed.sort_by_cached_key(|(pivot, position)| {
+        let place = pivot.map(|code| (builder.place_of(code), code));
+        (place, *position)
+    });
     let mut filed = filed.as_slice();
     while let Some((pivot, _)) = filed.first() {
         let count = filed.iter().take_while(|(other, _)| other == pivot).count();
@@ -36,7 +40,7 @@ pub(crate) fn build(conditions: &Conditions, trie: TrieBuilder, sets: &[Set<'_>]
             builder.head(*code);
         }
         for (_, position) in group {
-            builder.record(&sets[*position as usize], *pivot);
+            builder.record(&sets[*position as usize], *pivot, &likelihoods);
         }
         let end = builder.index.records.len() as u32;
         match pivot {
@@ -122,6 +126,10 @@ struct Builder<'a> {
     details: Vec<Details>,
     /// For each slot the grams of each length that are looked up, to be screened.
     grams: Vec<(u32, u8, u64)>,
+    /// The same of prefixes.
+    prefix_grams: Vec<(u32, u64)>,
+    /// The same of suffixes.
+    suffix_grams: Vec<(u32, u64)>,
 }
 
 impl<'a> Builder<'a> {
@@ -155,6 +163,8 @@ impl<'a> Builder<'a> {
             keys: Vec::new(),
             details,
             grams: Vec::new(),
+            prefix_grams: Vec::new(),
+            suffix_grams: Vec::new(),
         }
     }
 
@@ -168,13 +178,28 @@ impl<'a> Builder<'a> {
             .map(|(_, code)| code)
     }
 
+    /// What orders the pivots: for comparisons, their slot and their bound.
+    fn place_of(&self, code: Code) -> Option<(u32, u32, u32)> {
+        let Asked::Other(Test::Compare(comparison, number, _)) = self.conditions.asked(code) else {
+            return None;
+        };
+        let slot = self.conditions.slot(code);
+        let scale = &self.details[slot as usize].scale;
+        let (mark, bound) = scale.bound(*comparison, *number);
+        Some((slot, mark, bound))
+    }
+
     /// Writes what is left to ask when the pivot holds: the rule, how many words follow, and the conditions.
-    fn record(&mut self, set: &Set<'_>, pivot: Option<Code>) {
-        let mut costs: Vec<(u8, Code)> = set
+    fn record(&mut self, set: &Set<'_>, pivot: Option<Code>, likelihoods: &[f32]) {
+        let mut costs: Vec<(u8, u32, Code)> = set
             .conditions
             .iter()
             .filter(|code| Some(**code) != pivot)
-            .map(|code| (self.cost(*code), *code))
+            .map(|code| {
+                // Floats that are not negative are in the order of their bits.
+                let likely = likelihoods[self.conditions.ordinal(*code)].to_bits();
+                (self.cost(*code), likely, *code)
+            })
             .collect();
         costs.sort_unstable();
         costs.dedup();
@@ -182,7 +207,7 @@ impl<'a> Builder<'a> {
         let start = records.len();
         records.extend([set.rule, 0]);
         let mut folded = Vec::new();
-        for (_, code) in costs {
+        for (_, _, code) in costs {
             let slot = self.conditions.slot(code);
             let judged = match self.conditions.asked(code) {
                 Asked::Text(operator, text) => {
@@ -245,7 +270,7 @@ impl<'a> Builder<'a> {
             Asked::Text(TextOperator::Equals, _) => 0,
             Asked::Text(TextOperator::StartsWith | TextOperator::EndsWith, _) => 1,
             Asked::Text(TextOperator::Contains, _) => 2,
-            Asked::Other(Test::Compare(..)) => 1,
+            Asked::Other(Test::Compare(..)) => 0,
             Asked::Other(Test::Matches(_)) => 4,
             Asked::Other(_) => 3,
         }
@@ -331,10 +356,14 @@ impl<'a> Builder<'a> {
                     TextOperator::Equals => (key::TEXT, look::TEXT),
                     TextOperator::StartsWith => {
                         details.prefixes.push(folded.len() as u32);
+                        self.prefix_grams
+                            .push((slot, prefix_gram(folded.as_bytes())));
                         (key::PREFIX, look::PREFIXES)
                     }
                     _ => {
                         details.suffixes.push(folded.len() as u32);
+                        self.suffix_grams
+                            .push((slot, suffix_gram(folded.as_bytes())));
                         (key::SUFFIX, look::SUFFIXES)
                     }
                 };
@@ -441,23 +470,38 @@ impl<'a> Builder<'a> {
             for (_, _, gram) in group {
                 screen.add(*gram);
             }
-            self.details[*slot as usize].screens.push(screen);
+            let details = &mut self.details[*slot as usize];
+            match length {
+                8 => details.eight_screen = Some(screen),
+                4 => details.four_screen = Some(screen),
+                _ => details.short_screens.push(screen),
+            }
             grams = rest;
         }
-        let long = self.grams.iter().filter(|(_, length, _)| *length >= 4);
-        let mut starts: Vec<(u32, u64)> = long
-            .map(|(slot, _, gram)| (*slot, gram & u64::from(u32::MAX)))
-            .collect();
-        starts.sort_unstable();
-        starts.dedup();
-        for group in starts.chunk_by(|left, right| left.0 == right.0) {
-            let mut screen = Screen::with_room(group.len(), 4);
-            for (_, start) in group {
-                screen.add(*start);
-            }
-            self.details[group[0].0 as usize].starts = Some(screen);
+        for (slot, screen) in screens(std::mem::take(&mut self.prefix_grams), 8) {
+            self.details[slot as usize].prefix_screen = Some(screen);
+        }
+        for (slot, screen) in screens(std::mem::take(&mut self.suffix_grams), 8) {
+            self.details[slot as usize].suffix_screen = Some(screen);
         }
     }
+}
+
+/// One filter for each slot that has grams.
+fn screens(mut grams: Vec<(u32, u64)>, length: u8) -> impl Iterator<Item = (u32, Screen)> {
+    grams.sort_unstable();
+    grams.dedup();
+    let groups: Vec<(u32, Screen)> = grams
+        .chunk_by(|left, right| left.0 == right.0)
+        .map(|group| {
+            let mut screen = Screen::with_room(group.len(), length);
+            for (_, gram) in group {
+                screen.add(*gram);
+            }
+            (group[0].0, screen)
+        })
+        .collect();
+    groups.into_iter()
 }
 
 /// A mark, what goes with the slot, and a word by which most values are judged without the expectation itself being looked
@@ -509,6 +553,6 @@ impl Details {
         self.falling.sort_unstable_by(|left, right| right.cmp(left));
         self.rising.shrink_to_fit();
         self.falling.shrink_to_fit();
-        self.screens.shrink_to_fit();
+        self.short_screens.shrink_to_fit();
     }
 }

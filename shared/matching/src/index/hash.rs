@@ -16,7 +16,7 @@ pub(crate) fn fold_multiply(left: u64, right: u64) -> u64 {
 
 /// Lower-cases the ASCII letters among eight bytes.
 #[inline]
-fn lower(bytes: u64) -> u64 {
+pub(crate) fn lower(bytes: u64) -> u64 {
     const EACH: u64 = 0x0101_0101_0101_0101;
     let low = bytes & (0x7F * EACH);
     let from_a = low + (0x80 - b'A' as u64) * EACH;

@@ -2,9 +2,9 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::{Index, SEVERAL, Screen, gram, hash, key, look, mark, pivot};
+use super::{Index, SEVERAL, gram, hash, key, look, mark, pivot, prefix_gram, suffix_gram};
 use crate::conditions::{Asked, Code, Conditions};
-use crate::document::seen::{Reach, Seen, SeenValue};
+use crate::document::seen::{Seen, SeenValue};
 use crate::network::Network;
 use crate::number::Number;
 use crate::test::{Found, Reading, Test};
@@ -14,6 +14,8 @@ use crate::test::{Found, Reading, Test};
 pub(crate) struct Notes {
     /// Which document a note was made in, and the note in the lowest bit.
     notes: Vec<u32>,
+    /// One bit for many positions: whether any of them has a note.
+    any: [u64; 16],
     /// Twice the number of the document at hand.
     document: u32,
 }
@@ -27,6 +29,7 @@ impl Notes {
             self.document = 0;
         }
         self.document += 2;
+        self.any = [0; 16];
         if self.notes.len() < positions {
             self.notes.resize(positions, 0);
         }
@@ -34,12 +37,17 @@ impl Notes {
 
     #[inline]
     fn get(&self, position: usize) -> Option<bool> {
+        // Most have none, and this is nearer at hand.
+        if self.any[position / 64 % 16] >> (position % 64) & 1 == 0 {
+            return None;
+        }
         let note = self.notes[position];
         (note & !1 == self.document).then_some(note & 1 == 1)
     }
 
     #[inline]
     fn set(&mut self, position: usize, note: bool) {
+        self.any[position / 64 % 16] |= 1 << (position % 64);
         self.notes[position] = self.document | u32::from(note);
     }
 }
@@ -78,6 +86,8 @@ struct Due {
     pivot: u32,
     value: u32,
     at: u32,
+    /// Where the sets of the pivot end, once that was read.
+    end: u32,
 }
 
 /// Finds the rules that the values of one document match.
@@ -184,9 +194,7 @@ impl<'a> Search<'a> {
         let Some(details) = &index.slots[slot as usize].details else {
             return;
         };
-        let Reach::Known { lowest, highest } = self.reach(slot) else {
-            return;
-        };
+        let (lowest, highest) = self.reach(slot);
         let below = details
             .rising
             .iter()
@@ -199,19 +207,23 @@ impl<'a> Search<'a> {
             pivot: *pivot,
             value,
             at: SLOT,
+            end: 0,
         });
         self.batch.due.extend(due);
     }
 
-    /// Where the numbers of a slot lie among those that rules compare with.
+    /// Where the numbers of a slot lie among those that rules compare with: the lowest and the highest.
     #[inline]
-    fn reach(&self, slot: u32) -> Reach {
-        match &self.index.slots[slot as usize].details {
-            Some(details) => self.seen.reach(slot, self.document, |number: Number| {
-                details.scale.place(number)
-            }),
-            None => Reach::None,
-        }
+    fn reach(&self, slot: u32) -> (u32, u32) {
+        let known = self.seen.slot(slot).reach();
+        known.unwrap_or_else(|| self.find_reach(slot))
+    }
+
+    #[cold]
+    fn find_reach(&self, slot: u32) -> (u32, u32) {
+        let scale = self.index.slots[slot as usize].details.as_ref();
+        let place = |number: Number| scale.map_or(0, |details| details.scale.place(number));
+        self.seen.find_reach(slot, self.document, place)
     }
 
     fn networks(&mut self, value: u32, slot: u32, address: IpAddr) {
@@ -231,44 +243,62 @@ impl<'a> Search<'a> {
         let Some(details) = &index.slots[slot as usize].details else {
             return;
         };
-        for length in &details.prefixes {
-            let Some(prefix) = text.get(..*length as usize) else {
-                break;
-            };
-            self.probe(slot, hash::text(prefix), key::PREFIX, value, VALUE);
-        }
-        for length in &details.suffixes {
-            let Some(start) = text.len().checked_sub(*length as usize) else {
-                break;
-            };
-            self.probe(slot, hash::text(&text[start..]), key::SUFFIX, value, VALUE);
-        }
-        let short = details.screens.partition_point(|screen| screen.length < 4);
-        let (short, long) = details.screens.split_at(short);
-        for screen in short {
-            for (at, bytes) in (0..).zip(text.windows(usize::from(screen.length))) {
-                self.gram(value, slot, screen, bytes, at);
-            }
-        }
-        if let Some(starts) = &details.starts {
-            for (at, bytes) in (0..).zip(text.windows(4)) {
-                if starts.passes(gram(bytes)) {
-                    for screen in long {
-                        let start = at as usize;
-                        if let Some(bytes) = text.get(start..start + usize::from(screen.length)) {
-                            self.gram(value, slot, screen, bytes, at);
-                        }
-                    }
+        if let Some(screen) = &details.prefix_screen {
+            for length in &details.prefixes {
+                let Some(prefix) = text.get(..*length as usize) else {
+                    break;
+                };
+                if screen.passes(prefix_gram(prefix)) {
+                    self.probe(slot, hash::text(prefix), key::PREFIX, value, VALUE);
                 }
             }
         }
-    }
-
-    #[inline]
-    fn gram(&mut self, value: u32, slot: u32, screen: &Screen, bytes: &[u8], at: u32) {
-        let gram = gram(bytes);
-        if screen.passes(gram) {
-            self.probe(slot, gram, key::gram(screen.length), value, at);
+        if let Some(screen) = &details.suffix_screen {
+            for length in &details.suffixes {
+                let Some(start) = text.len().checked_sub(*length as usize) else {
+                    break;
+                };
+                let suffix = &text[start..];
+                if screen.passes(suffix_gram(suffix)) {
+                    self.probe(slot, hash::text(suffix), key::SUFFIX, value, VALUE);
+                }
+            }
+        }
+        for screen in &details.short_screens {
+            for (at, bytes) in (0..).zip(text.windows(usize::from(screen.length))) {
+                let gram = gram(bytes);
+                if screen.passes(gram) {
+                    self.probe(slot, gram, key::gram(screen.length), value, at);
+                }
+            }
+        }
+        let (four, eight) = (&details.four_screen, &details.eight_screen);
+        if four.is_none() && eight.is_none() {
+            return;
+        }
+        let mut at = 0;
+        for bytes in text.windows(8) {
+            let eight_bytes = gram(bytes);
+            if let Some(screen) = eight
+                && screen.passes(eight_bytes)
+            {
+                self.probe(slot, eight_bytes, key::gram(8), value, at);
+            }
+            let four_bytes = eight_bytes & u64::from(u32::MAX);
+            if let Some(screen) = four
+                && screen.passes(four_bytes)
+            {
+                self.probe(slot, four_bytes, key::gram(4), value, at);
+            }
+            at += 1;
+        }
+        if let Some(screen) = four {
+            for rest in text[at as usize..].windows(4) {
+                if screen.passes(gram(rest)) {
+                    self.probe(slot, gram(rest), key::gram(4), value, at);
+                }
+                at += 1;
+            }
         }
     }
 
@@ -302,16 +332,21 @@ impl<'a> Search<'a> {
                     pivot: *pivot,
                     value,
                     at,
+                    end: 0,
                 }));
             } else {
                 due.push(Due {
                     pivot: found,
                     value,
                     at,
+                    end: 0,
                 });
             }
         }
         probes.clear();
+        for due in due.iter_mut() {
+            due.end = index.records[due.pivot as usize + pivot::END];
+        }
         for position in 0..self.batch.due.len() {
             let due = self.batch.due[position];
             self.pivot(due);
@@ -327,7 +362,13 @@ impl<'a> Search<'a> {
         let Some((head, behind)) = records.split_first_chunk::<{ pivot::WORDS }>() else {
             return;
         };
-        let slot = head[pivot::SLOT] & mark::SLOT;
+        let (slot, how) = (head[pivot::SLOT] & mark::SLOT, head[pivot::SLOT] >> 28);
+        if how == pivot::SURE {
+            if self.exact.is_none() || self.holds_exactly(Code(head[pivot::CODE])) {
+                self.sets(start + pivot::WORDS, due.end as usize);
+            }
+            return;
+        }
         // The table keeps half of a hash, so what it finds may even belong to another slot or purpose.
         if self.seen.values[due.value as usize].slot != slot {
             return;
@@ -342,10 +383,10 @@ impl<'a> Search<'a> {
         let right = self.confirm(head, &behind[..words], due)
             && (self.exact.is_none() || self.holds_exactly(Code(head[pivot::CODE])));
         if right {
-            self.sets(start + pivot::WORDS + words, head[pivot::END] as usize);
+            self.sets(start + pivot::WORDS + words, due.end as usize);
         }
         // Another value, or another place in this one, may yet confirm what was wrong, unless all were asked.
-        let asked_all = head[pivot::SLOT] >> 28 == pivot::ASK && due.at != VALUE;
+        let asked_all = how == pivot::ASK && due.at != VALUE;
         if repeats && (right || asked_all) {
             self.done.set(ordinal, right);
         }
@@ -358,7 +399,6 @@ impl<'a> Search<'a> {
         let length = head[pivot::LENGTH] as usize;
         let how = head[pivot::SLOT] >> 28;
         let text = match how {
-            pivot::SURE => return true,
             pivot::ASK => {
                 let code = Code(head[pivot::CODE]);
                 return if due.at == VALUE {
@@ -401,34 +441,50 @@ impl<'a> Search<'a> {
 
     /// Goes through sets of which the pivot holds.
     fn sets(&mut self, first: usize, end: usize) {
-        let index = self.index;
+        let (index, seen) = (self.index, self.seen);
         let mut records = &index.records[first..end];
         while let [rule, words, behind @ ..] = records {
             let (left, rest) = behind.split_at(*words as usize);
+            records = rest;
+            // Most sets end here, so this is asked before anything else.
+            if let [code, slot, hash, ..] = left
+                && *code & mark::ANY == mark::EQUALS
+                && seen.slot(*slot).lacks(*hash)
+            {
+                continue;
+            }
             if self.all_hold(left) {
                 self.matched.push(*rule as usize);
             }
-            records = rest;
         }
     }
 
     #[inline]
     fn all_hold(&mut self, mut left: &[u32]) -> bool {
+        let exact = self.exact.is_some();
         while let [code, behind @ ..] = left {
             // The codes of conditions on no text have their upper bit set.
-            let marked = *code & mark::ANY;
-            let code = Code(*code & !mark::ANY);
+            let (code, marked) = (Code(*code & !mark::ANY), *code & mark::ANY);
             let holds;
-            if marked == 0 {
-                holds = self.holds(code);
-                left = behind;
-            } else {
-                let [slot, word, behind @ ..] = behind else {
-                    return false;
-                };
-                holds = self.judge(marked, *slot, *word, code);
-                left = behind;
-            }
+            (holds, left) = match (marked, behind) {
+                (0, behind) => (self.holds(code), behind),
+                (_, [how, word, behind @ ..]) => {
+                    let slot = *how & mark::SLOT;
+                    let holds = match marked {
+                        mark::EQUALS => {
+                            let seen = self.seen.slot(slot);
+                            !seen.lacks(*word)
+                                && ((seen.is_known_to_equal(code.0) && !exact)
+                                    || self.equals(code, slot, *word))
+                        }
+                        mark::ABOVE => self.reach(slot).1 >= *word && (!exact || self.holds(code)),
+                        mark::BELOW => self.reach(slot).0 <= *word && (!exact || self.holds(code)),
+                        _ => self.judge(marked, *how, *word, code),
+                    };
+                    (holds, behind)
+                }
+                _ => (false, behind),
+            };
             if !holds {
                 return false;
             }
@@ -436,43 +492,17 @@ impl<'a> Search<'a> {
         true
     }
 
-    /// Whether a condition holds, given its mark and what follows that.
-    #[inline]
+    /// Whether a condition on parts of texts holds, given its mark and what follows that.
     fn judge(&mut self, marked: u32, how: u32, word: u32, code: Code) -> bool {
+        let seen = self.seen;
         let slot = how & mark::SLOT;
-        if marked == mark::EQUALS {
-            return self.equals(code, slot, word);
-        }
-        let (may, sure) = match (marked, self.seen.has(slot)) {
-            (_, false) => (false, true),
-            (mark::ABOVE, _) => {
-                let reach = self.reach(slot);
-                (
-                    matches!(reach, Reach::Known { highest, .. } if highest >= word),
-                    true,
-                )
-            }
-            (mark::BELOW, _) => {
-                let reach = self.reach(slot);
-                (
-                    matches!(reach, Reach::Known { lowest, .. } if lowest <= word),
-                    true,
-                )
-            }
-            (mark::HAS, _) => {
-                let seen = self.seen;
-                (seen.of(slot).any(|value| seen.may_have(value, word)), false)
-            }
-            (_, _) => (
-                self.ends(marked == mark::STARTS, slot, how, word),
-                how & mark::ALL != 0,
-            ),
-        };
-        may && (if sure && self.exact.is_none() {
-            true
+        let (may, sure) = if marked == mark::HAS {
+            (seen.of(slot).any(|value| seen.may_have(value, word)), false)
         } else {
-            self.holds(code)
-        })
+            let starts = marked == mark::STARTS;
+            (self.ends(starts, slot, how, word), how & mark::ALL != 0)
+        };
+        may && ((sure && self.exact.is_none()) || self.holds(code))
     }
 
     /// Whether any text of a slot begins, or ends, with up to four bytes.
@@ -492,18 +522,13 @@ impl<'a> Search<'a> {
     }
 
     /// Whether any value of a slot is the text of a condition, given the lower half of its hash.
-    #[inline]
     fn equals(&mut self, code: Code, slot: u32, hash: u32) -> bool {
         let seen = self.seen;
         let mut alike = seen.of(slot).filter(|value| value.hash as u32 == hash);
-        let holds = alike.any(|value| {
-            let known = value.equals.get() == code.0;
-            let holds = known || self.passes(code, value);
-            if holds {
-                value.equals.set(code.0);
-            }
-            holds
-        });
+        let holds = alike.any(|value| self.passes(code, value));
+        if holds {
+            seen.set_known_to_equal(slot, code.0);
+        }
         holds && (self.exact.is_none() || self.holds_exactly(code))
     }
 
@@ -547,10 +572,12 @@ impl<'a> Search<'a> {
 /// Whether a text, folded but perhaps for the case of ASCII letters, is a needle of the same length.
 #[inline]
 fn is_needle(text: &[u8], needle: &[u32]) -> bool {
-    let fours = text.chunks(4);
-    fours.zip(needle).all(|(four, word)| {
-        four.iter()
-            .zip(word.to_le_bytes())
-            .all(|(byte, expected)| byte.to_ascii_lowercase() == expected)
-    })
+    let (fours, rest) = text.as_chunks::<4>();
+    let mut words = needle.iter();
+    let lower = |bytes: u64| hash::lower(bytes) as u32;
+    fours
+        .iter()
+        .zip(&mut words)
+        .all(|(four, word)| lower(u32::from_le_bytes(*four).into()) == *word)
+        && words.next().is_none_or(|word| lower(gram(rest)) == *word)
 }
