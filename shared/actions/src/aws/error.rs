@@ -1,6 +1,7 @@
 use super::{Answer, Service, xml};
 use crate::neutral;
 use serde_json::Value;
+use std::fmt;
 use std::time::Duration;
 
 const MESSAGE: usize = 400;
@@ -101,8 +102,8 @@ pub enum AwsError {
     Invalid(#[from] InvalidAws),
 }
 
-/// What a service answered that did not do what it was asked to.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+/// What a service answered that did not do what it was asked to; its `Debug` does not show the whole answer.
+#[derive(Clone, PartialEq, thiserror::Error)]
 #[error("{} refused `{operation}` with {}{}", service.name(), self.told(), self.named())]
 pub struct ServiceError {
     /// The service.
@@ -182,6 +183,20 @@ const EXPIRED: [&str; 4] = [
     "TokenRefreshRequired",
     "RequestExpired",
 ];
+
+impl fmt::Debug for ServiceError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("ServiceError")
+            .field("service", &self.service)
+            .field("operation", &self.operation)
+            .field("status", &self.status)
+            .field("code", &self.code)
+            .field("message", &self.message)
+            .field("request_id", &self.request_id)
+            .field("retry_after", &self.retry_after)
+            .finish_non_exhaustive()
+    }
+}
 
 impl AwsError {
     /// What the service said went wrong, such as `ConditionalCheckFailedException`; none where it said nothing.

@@ -3,6 +3,7 @@ use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
+use std::fmt;
 
 /// Whether a request may be sent again when nobody can tell whether it was carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -14,8 +15,8 @@ pub enum Repeat {
     Never,
 }
 
-/// A request to a service, before it is signed.
-#[derive(Debug, Clone)]
+/// A request to a service, before it is signed; its `Debug` shows neither headers nor body.
+#[derive(Clone)]
 pub struct Request {
     /// Method.
     pub method: Method,
@@ -32,6 +33,18 @@ pub struct Request {
     pub body: Bytes,
     /// Whether it may be sent again on doubt.
     pub repeat: Repeat,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Request")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("query", &self.query)
+            .field("length", &self.body.len())
+            .field("repeat", &self.repeat)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Request {

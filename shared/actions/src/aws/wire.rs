@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use reqwest::header::{AUTHORIZATION, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, redirect};
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -25,8 +26,8 @@ pub(super) struct Wire {
     fresh: OnceLock<Client>,
 }
 
-/// What a service answered.
-#[derive(Debug, Clone)]
+/// What a service answered; its `Debug` shows neither headers nor body.
+#[derive(Clone)]
 pub struct Answer {
     /// Status of HTTP.
     pub status: u16,
@@ -34,6 +35,15 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// Body, whole.
     pub body: Bytes,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("length", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Answer {

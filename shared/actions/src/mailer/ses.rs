@@ -28,7 +28,9 @@ pub struct SesSettings {
 
 /// Hands mail to Amazon SES.
 ///
-/// SES gives every mail an id and a date of its own, in place of those it was composed with.
+/// SES gives every mail an id and a date of its own, in place of those it was composed with. It takes mail to addresses
+/// on its suppression list as well, and lets it go no further: only the events of the configuration set tell of that,
+/// as they do of bounces.
 pub struct Ses {
     aws: Aws,
     sender: Sender,

@@ -2,11 +2,15 @@ use crate::aws_emulator::aws_of;
 use crate::http_server::{Conduct, HttpServer, Received, answer, read_request};
 use quench_actions::aws::{Aws, AwsError, Limits, Repeat, Request, Service};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::fmt::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
 
 const SECRET: &str = "key-never-to-be-shown";
 const TOKEN: &str = "session-never-to-be-shown";
@@ -409,4 +413,58 @@ async fn a_kept_connection_that_is_dead_does_no_harm() {
         once(&aws).await.unwrap();
     }
     assert!(connections.load(Ordering::SeqCst) >= 10);
+}
+
+/// Keeps everything that is logged, at every level and by every crate.
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<String>>);
+
+impl Visit for Heard {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        writeln!(self.0.lock().unwrap(), "{field}={value:?}").unwrap();
+    }
+}
+
+impl Subscriber for Heard {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        span.record(&mut self.clone());
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, values: &Record<'_>) {
+        values.record(&mut self.clone());
+    }
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut self.clone());
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[tokio::test]
+async fn no_log_at_any_level_shows_keys() {
+    let heard = Heard::default();
+    let listening = tracing::subscriber::set_default(heard.clone());
+    let turns = vec![refused(400, "ThrottlingException"), fine()];
+    let (aws, server) = against(Conduct::InTurn(turns)).await;
+    get_item(&aws).await.unwrap();
+    once(&aws).await.unwrap();
+    drop(listening);
+    let heard = heard.0.lock().unwrap().clone();
+    assert!(heard.contains("call to AWS is repeated"), "{heard}");
+    let request = server.requests()[0].clone();
+    let signature = request.header("authorization").unwrap();
+    let signature = signature.rsplit('=').next().unwrap();
+    for secret in [SECRET, TOKEN, signature] {
+        assert!(!heard.contains(secret), "{heard}");
+    }
 }
