@@ -170,7 +170,7 @@ pub(crate) async fn any_number_of_definitions_is_put_all_or_none(store: &Store) 
     // Whoever reads meanwhile sees one state or the other.
     let reading = async {
         let mut seen = Vec::new();
-        while seen.last() != Some(&"9".to_owned()) {
+        while seen.last() != Some(&"4".to_owned()) {
             let versions = versions_in_force(store).await;
             assert_eq!(versions.len(), 300);
             assert!(versions.iter().all(|version| *version == versions[0]));
@@ -179,13 +179,13 @@ pub(crate) async fn any_number_of_definitions_is_put_all_or_none(store: &Store) 
         assert!(seen.is_sorted());
     };
     let writing = async {
-        for version in 2..10 {
+        for version in 2..=4 {
             let changes = changes(&version.to_string());
             store.put_definitions(changes, moment(3)).await.unwrap();
         }
     };
     tokio::join!(reading, writing);
-    for version in ["1", "9"] {
+    for version in ["1", "4"] {
         let kept = store.playbook_version("n149", version).await.unwrap();
         assert_eq!(kept.unwrap().name, "n149");
     }

@@ -76,7 +76,7 @@ impl Request {
     }
 
     pub(super) fn put(item: Item) -> Request {
-        Request::new("PutItem", json!({"Item": item}))
+        Request::new("PutItem", json!({})).with("Item", item)
     }
 
     pub(super) fn update(key: &Key) -> Request {
@@ -186,12 +186,12 @@ impl DynamoDb {
 
     async fn raw(&self, operation: &'static str, body: Value) -> Result<Item, Refused> {
         #[cfg(test)]
-        let body = self.spent.begin(body);
+        let body = Spent::asked_for(body);
         let answer = self.aws.json(Service::DynamoDb, operation, &body).await;
         match answer {
             Ok(Value::Object(answer)) => {
                 #[cfg(test)]
-                self.spent.end(operation, &answer);
+                self.spent.note(operation, &answer);
                 Ok(answer)
             }
             Ok(_) => Ok(Item::new()),
@@ -361,7 +361,7 @@ impl Write {
 }
 
 /// About how many bytes a value takes on the wire.
-fn size(value: &Value) -> usize {
+pub(super) fn size(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len() + 3,
         Value::Array(values) => values.iter().map(size).sum::<usize>() + 2,
@@ -393,24 +393,23 @@ fn left_over(answer: &mut Item, name: &str, table: &str) -> Value {
 #[derive(Debug, Default)]
 pub(super) struct Spent(std::sync::Mutex<Bill>);
 
-/// Calls and what DynamoDB charges for them.
+/// Calls that were answered with yes, and what DynamoDB charges for them.
 #[cfg(test)]
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Bill {
-    pub(super) calls: u32,
+    pub(super) calls: Vec<&'static str>,
     pub(super) read: f64,
     pub(super) written: f64,
 }
 
 #[cfg(test)]
 impl Spent {
-    fn begin(&self, mut body: Value) -> Value {
-        self.0.lock().unwrap().calls += 1;
+    fn asked_for(mut body: Value) -> Value {
         body["ReturnConsumedCapacity"] = "TOTAL".into();
         body
     }
 
-    fn end(&self, operation: &str, answer: &Item) {
+    fn note(&self, operation: &'static str, answer: &Item) {
         let told = answer.get("ConsumedCapacity");
         let units: f64 = match told {
             Some(Value::Array(tables)) => tables.iter().filter_map(units).sum(),
@@ -418,6 +417,7 @@ impl Spent {
             None => 0.0,
         };
         let mut bill = self.0.lock().unwrap();
+        bill.calls.push(operation);
         match operation {
             "GetItem" | "BatchGetItem" | "Query" => bill.read += units,
             _ => bill.written += units,

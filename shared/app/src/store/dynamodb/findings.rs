@@ -163,10 +163,11 @@ impl DynamoDb {
 
     pub(crate) async fn delete_finding(&self, id: &str) -> Result<bool, StoreError> {
         let key = key(id);
-        let delete = Request::delete(&key).with("ReturnValues", "ALL_OLD");
-        let Some(old) = object(self.plain(delete).await?, "Attributes") else {
+        // Asked first, as the answer to the removal may be lost, and says nothing when it is sent again.
+        let Some(old) = self.item(&key).await? else {
             return Ok(false);
         };
+        self.plain(Request::delete(&key)).await?;
         let body = old.get("body").unwrap_or(&Value::Null);
         self.discard(body, &place(&key)).await;
         Ok(true)

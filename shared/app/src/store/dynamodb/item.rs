@@ -11,7 +11,7 @@ pub(super) fn text(text: impl Into<String>) -> Value {
     json!({"S": text.into()})
 }
 
-pub(super) fn number(number: impl ToString) -> Value {
+pub(super) fn number(number: impl ToString + Copy) -> Value {
     json!({"N": number.to_string()})
 }
 

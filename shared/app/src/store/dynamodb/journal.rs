@@ -20,6 +20,8 @@ use std::time::Duration;
 pub(super) const ROOM: usize = 8 << 10;
 /// Most bytes of a line that is kept with the others.
 const INLINE: usize = 32 << 10;
+/// About how many bytes a line takes whose parts are elsewhere.
+const ELSEWHERE: usize = 50;
 /// How long beyond its retention what lies beside an unfinished run is kept: twice the longest wait of a playbook.
 const UNFINISHED: Duration = Duration::from_secs(800 * 24 * 60 * 60);
 /// When less than this is left, a claim has it kept for longer.
@@ -73,10 +75,11 @@ impl DynamoDb {
     /// Makes a line for a run's journal, its parts written if it is long.
     pub(super) async fn line(&self, run: &str, entry: &Entry) -> Result<Line, StoreError> {
         let packed = Packed::of(to_json(entry));
-        let length = packed.len().min(INLINE);
+        let length = packed.len();
         let value = self
             .keep(packed, Some(INLINE), &lines(run), self.far(entry.at))
             .await?;
+        let length = if is_apart(&value) { ELSEWHERE } else { length };
         Ok(Line { value, length })
     }
 

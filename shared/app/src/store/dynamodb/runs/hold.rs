@@ -116,7 +116,7 @@ impl DynamoDb {
         let token = token()?;
         let mut set =
             "SET #stage = :stage, #state = :state, #updated = :now, #last = :token".to_owned();
-        let mut remove = "REMOVE #owner, #leased_until, #pause".to_owned();
+        let mut remove = "REMOVE #owner, #leased_until, #pause, #sweep".to_owned();
         let mut settle = Request::update(&key)
             .value(":fence", number(lease.fence))
             .value(":stage", text(RunStage::of(state).name()))
@@ -169,7 +169,9 @@ impl DynamoDb {
             .change(
                 "SET #journal = list_append(#journal, :lines), #length = #length + :length, #last = :token",
             )
-            .only_if(&format!("{HELD} AND #length < :room"))
+            .only_if(&format!(
+                "{HELD} AND #length < :room AND #last <> :token"
+            ))
             .value(":room", number(journal::ROOM));
         let append = match line.is_apart() {
             true => append

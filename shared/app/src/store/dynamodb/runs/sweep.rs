@@ -2,10 +2,10 @@
 
 use super::{AT_ONCE, RUN, key, stage};
 use crate::clock::after;
-use crate::store::dynamodb::DynamoDb;
 use crate::store::dynamodb::call::{Key, Reading, Refused, Request};
 use crate::store::dynamodb::index::Due;
-use crate::store::dynamodb::item::{Fields, micros, number};
+use crate::store::dynamodb::item::{Fields, micros, number, text};
+use crate::store::dynamodb::{DynamoDb, token};
 use crate::store::{Standing, StoreError};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -78,17 +78,22 @@ impl DynamoDb {
     ) -> Result<bool, StoreError> {
         let pause = Duration::from_micros(u64::try_from(entry.pause).unwrap_or_default()) * 2;
         let pause = pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+        let token = token()?;
         let put_off = Request::update(&entry.key)
-            .change("SET #due_at = :next, #pause = :pause")
+            .change("SET #due_at = :next, #pause = :pause, #sweep = :token")
             // Absent once it is finished, and later once somebody holds it or it waits.
             .only_if("#due_at <= :before")
-            .with("ReturnValuesOnConditionCheckFailure", "NONE")
+            .value(":token", text(&token))
             .value(":next", micros(after(now, pause)))
             .value(":pause", number(pause.as_micros()))
             .value(":before", micros(before));
         match self.call(put_off).await {
             Ok(_) => Ok(true),
-            Err(Refused::Condition(_)) => Ok(false),
+            // Ours, if the answer to it was lost and it was sent again.
+            Err(Refused::Condition(found)) => Ok(found.is_some_and(|item| {
+                let sweep = Fields::of(RUN, &item).maybe_text("sweep");
+                sweep == Some(token.as_str())
+            })),
             Err(Refused::Store(error)) => Err(error),
         }
     }

@@ -1,0 +1,122 @@
+use super::*;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::Json;
+use axum::routing::post;
+
+/// A store whose table answers so to everything.
+async fn answering(status: u16, code: &'static str) -> Store {
+    let answer = move || async move {
+        let body = json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{code}")});
+        (StatusCode::from_u16(status).unwrap(), Json(body))
+    };
+    let aws = lossy::behind(Router::new().route("/", post(answer))).await;
+    let limits = quench_actions::aws::Limits {
+        attempts: 1,
+        ..aws.limits()
+    };
+    Store::on_aws(aws.with_limits(limits), "quench", RETENTION)
+}
+
+#[tokio::test]
+async fn what_passes_is_transient_and_what_stays_says_what_to_check() {
+    for (status, code, transient, what) in [
+        (
+            400,
+            "ProvisionedThroughputExceededException",
+            true,
+            "has too much to do",
+        ),
+        (400, "ThrottlingException", true, "has too much to do"),
+        (500, "InternalServerError", true, "cannot be used now"),
+        (
+            400,
+            "TransactionConflictException",
+            true,
+            "cannot be used now",
+        ),
+        (
+            400,
+            "ResourceNotFoundException",
+            false,
+            "check `QUENCH_TABLE`",
+        ),
+        (400, "AccessDeniedException", false, "check the role"),
+        (400, "ValidationException", false, "failed"),
+    ] {
+        let store = answering(status, code).await;
+        for told in [
+            store.finding("f").await.unwrap_err(),
+            store
+                .put_finding(&record("f", moment(1)))
+                .await
+                .unwrap_err(),
+            store.pending_findings(moment(1), 9).await.unwrap_err(),
+            store.inventory().await.unwrap_err(),
+            store
+                .claim_run("r", "one", moment(1), MINUTE)
+                .await
+                .unwrap_err(),
+            store
+                .standing(&["r".to_owned()], moment(1))
+                .await
+                .unwrap_err(),
+        ] {
+            assert_eq!(told.is_transient(), transient, "{told}");
+            let told = told.to_string();
+            assert!(told.contains(what) && told.contains("`quench`"), "{told}");
+            assert!(
+                told.contains("`eu-central-1`") && told.contains(code),
+                "{told}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_is_not_there_is_told() {
+    let emulator = emulated::emulator();
+    let store = Store::on_aws(emulated::aws(&emulator), "nowhere", RETENTION);
+    let told = store.revision().await.unwrap_err();
+    assert!(!told.is_transient());
+    let told = told.to_string();
+    assert!(
+        told.starts_with("there is no table `nowhere` in `eu-central-1`"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn ids_that_no_run_has_are_found_nowhere() {
+    let (store, _emulator) = fresh().await;
+    for id in ["", "x", &"x".repeat(5000)] {
+        assert_eq!(store.run(id).await.unwrap(), None);
+        assert_eq!(store.journal(id).await.unwrap(), []);
+        assert_eq!(store.requeue_run(id, moment(1)).await.unwrap(), None);
+        let claim = store.claim_run(id, "one", moment(1), MINUTE).await.unwrap();
+        assert_eq!(claim, Claim::Missing);
+        assert!(store.runs_by_prefix(id, 9).await.unwrap().is_empty());
+        let standing = store.standing(&[id.to_owned()], moment(1)).await.unwrap();
+        assert_eq!(standing.unfinished, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_finding_that_lacks_a_part_is_told_and_not_taken_for_another() {
+    let (store, _emulator) = fresh().await;
+    let mut large = record("f", moment(1));
+    large.finding.raw = crate::specimen::noise(1 << 20).into();
+    store.put_finding(&large).await.unwrap();
+    let part = everything(&store)
+        .await
+        .into_iter()
+        .find(|item| item.contains_key("data"));
+    let key = call::Key::of(&part.unwrap()).unwrap();
+    table(&store)
+        .plain(call::Request::delete(&key))
+        .await
+        .unwrap();
+    let told = store.finding("f").await.unwrap_err();
+    assert!(told.is_transient());
+    assert_eq!(told.to_string(), "a part of finding `f` is not there");
+}
