@@ -28,8 +28,7 @@ pub(crate) fn finding() -> Finding {
 pub(crate) fn context(params: Value) -> Context {
     let finding = finding();
     let document = json!({ "raw": finding.raw, "defender": {} });
-    let own = json!({
-        "params": params,
+    let mut own = json!({
         "steps": {},
         "vars": {},
         "run": {
@@ -37,6 +36,7 @@ pub(crate) fn context(params: Value) -> Context {
             "transition": "created", "mode": null, "url": null,
         },
     });
+    own["params"] = params;
     let mut all = templates::context(&finding, &document);
     all.extend(own.as_object().cloned().unwrap_or_default());
     Context {
