@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::clock;
 use crate::engine::{EngineError, Outcome, execute};
 use crate::intake::{Intake, IntakeError, intake};
-use crate::metrics::{Count, Time};
+use crate::metrics::{Count, Timed};
 use crate::queue::{Queue, Sending};
 use crate::store::StoreError;
 use jiff::Timestamp;
@@ -69,7 +69,7 @@ fn count(app: &App, taken: &Intake) {
         if let Some(updated) = arrival.finding.updated
             && arrival.transition != Transition::Repeated
         {
-            metrics.time(Time::SourceDelay, updated, now);
+            metrics.time(Timed::SourceDelay, updated, now);
         }
     }
 }
@@ -174,7 +174,7 @@ where
         .into_iter()
         .map(|message| {
             if let Some(sent) = message.sent {
-                app.metrics.time(Time::QueueAge, sent, now);
+                app.metrics.time(Timed::QueueAge, sent, now);
             }
             let work = work(app.clone(), message.body).in_current_span();
             (message.id, message.received, tokio::spawn(work))

@@ -19,7 +19,7 @@ mod walk;
 
 use crate::app::App;
 use crate::catalog::CatalogError;
-use crate::metrics::{Count, Time};
+use crate::metrics::{Count, Timed};
 use crate::run::{Entry, Event, Run, RunState};
 use crate::store::{Claim, StoreError};
 use hold::Hold;
@@ -271,7 +271,7 @@ impl Worker<'_> {
         if succeeded && !self.notified && notifies(&task.step.kind) {
             self.notified = true;
             let (made, now) = (self.run.created, self.app.clock.now());
-            self.app.metrics.time(Time::TimeToNotify, made, now);
+            self.app.metrics.time(Timed::TimeToNotify, made, now);
         }
         Ok(())
     }
@@ -344,7 +344,7 @@ async fn settle(
     };
     app.metrics.count(ended, 1);
     let now = app.clock.now();
-    app.metrics.time(Time::RunTime, run.created, now);
+    app.metrics.time(Timed::RunTime, run.created, now);
     let (id, playbook) = (&run.id, &run.playbook);
     match &state {
         RunState::Failed { reason } => {

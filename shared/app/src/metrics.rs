@@ -20,7 +20,7 @@ pub struct Metrics(Option<Arc<Mutex<Tally>>>);
 #[derive(Debug, Default)]
 struct Tally {
     counts: BTreeMap<Count, u64>,
-    times: BTreeMap<Time, Vec<Duration>>,
+    times: BTreeMap<Timed, Vec<Duration>>,
     duration: Duration,
 }
 
@@ -57,7 +57,7 @@ pub(crate) enum Count {
 
 /// What is timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Time {
+pub(crate) enum Timed {
     /// From a finding's last change, as its source tells, to its storing.
     SourceDelay,
     /// From a message's sending to its delivery.
@@ -88,13 +88,13 @@ impl Count {
     }
 }
 
-impl Time {
+impl Timed {
     fn name(self) -> &'static str {
         match self {
-            Time::SourceDelay => "SourceDelay",
-            Time::QueueAge => "QueueAge",
-            Time::TimeToNotify => "TimeToNotify",
-            Time::RunTime => "RunTime",
+            Timed::SourceDelay => "SourceDelay",
+            Timed::QueueAge => "QueueAge",
+            Timed::TimeToNotify => "TimeToNotify",
+            Timed::RunTime => "RunTime",
         }
     }
 }
@@ -112,7 +112,7 @@ impl Metrics {
     }
 
     /// Notes a time from `since` until `now`; clocks that are apart make no negative times.
-    pub(crate) fn time(&self, what: Time, since: Timestamp, now: Timestamp) {
+    pub(crate) fn time(&self, what: Timed, since: Timestamp, now: Timestamp) {
         if let Some(mut tally) = self.tally() {
             let times = tally.times.entry(what).or_default();
             if times.len() < MOST_VALUES {
@@ -233,8 +233,8 @@ mod tests {
         metrics.count(Count::Findings, 2);
         metrics.clone().count(Count::Findings, 1);
         metrics.count(Count::Matches, 0);
-        metrics.time(Time::QueueAge, moment(0), moment(2));
-        metrics.time(Time::QueueAge, moment(3), moment(2));
+        metrics.time(Timed::QueueAge, moment(0), moment(2));
+        metrics.time(Timed::QueueAge, moment(3), moment(2));
         metrics.duration(Duration::from_micros(1500));
         let line = metrics.line("alert", moment(9));
         assert_eq!(
@@ -271,7 +271,7 @@ mod tests {
     fn values_beyond_what_a_line_holds_are_left_out() {
         let metrics = Metrics::counting();
         for _ in 0..500 {
-            metrics.time(Time::RunTime, moment(0), moment(1));
+            metrics.time(Timed::RunTime, moment(0), moment(1));
         }
         check(&metrics.line("runner", moment(0)));
     }
@@ -280,7 +280,7 @@ mod tests {
     fn nothing_is_kept_where_nobody_asks() {
         let metrics = Metrics::default();
         metrics.count(Count::Findings, 1);
-        metrics.time(Time::RunTime, moment(0), moment(1));
+        metrics.time(Timed::RunTime, moment(0), moment(1));
         assert!(!metrics.line("alert", moment(0)).contains("Findings"));
     }
 }

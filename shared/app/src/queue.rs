@@ -64,7 +64,7 @@ impl Queue {
 /// How a message is sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sending {
-    /// Nobody receives it earlier than this from now.
+    /// Nobody receives it earlier than this from now; SQS holds back for 15 minutes at most.
     pub delay: Duration,
     /// While a message with the same key still waits to be received, another is not added; the earlier time holds.
     /// SQS has no such keys: there it is added, so the work on a message must bear twins.

@@ -70,6 +70,9 @@ const fn queue_variable(queue: Queue) -> &'static str {
     }
 }
 
+/// Reads what JSON in a variable names, or tells all that is wrong with it.
+type Read<T> = fn(&str) -> Result<BTreeMap<String, T>, Vec<String>>;
+
 /// Reads variables and notes every fault.
 pub(super) struct Reader<'a> {
     variables: &'a BTreeMap<String, String>,
@@ -234,11 +237,7 @@ impl<'a> Reader<'a> {
             .map(|seconds| Duration::from_secs(seconds.into()))
     }
 
-    fn json<T>(
-        &mut self,
-        name: &str,
-        read: fn(&str) -> Result<BTreeMap<String, T>, Vec<String>>,
-    ) -> BTreeMap<String, T> {
+    fn json<T>(&mut self, name: &str, read: Read<T>) -> BTreeMap<String, T> {
         match self.text(name).map(read) {
             None => BTreeMap::new(),
             Some(Ok(value)) => value,
