@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Most bytes of an id that is a key as it is; DynamoDB takes 2,048.
+/// Most bytes of an id that is a key as it is, for which DynamoDB has 2,048, and of an account that lists are filtered by.
 const LONGEST_ID: usize = 512;
 /// Most characters of title and of id, each, that lists are searched in.
 const SEARCHED: usize = 1000;
@@ -88,7 +88,12 @@ impl DynamoDb {
         if let Some(status) = finding.status {
             set("status", text(word(status)));
         }
-        if let Some(account) = &finding.account {
+        // One that is longer is none, and an item has no room for it.
+        if let Some(account) = finding
+            .account
+            .as_ref()
+            .filter(|account| account.len() <= LONGEST_ID)
+        {
             set("account", text(account));
         }
         if record.pending {

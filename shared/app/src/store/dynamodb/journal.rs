@@ -83,6 +83,11 @@ impl DynamoDb {
         Ok(Line { value, length })
     }
 
+    /// Removes what was written for a line that did not come into the journal.
+    pub(super) async fn discard_line(&self, run: &str, line: &Line) {
+        self.discard(&line.value, &lines(run)).await;
+    }
+
     /// Writes a page of a run's journal; yields its name.
     pub(super) async fn page(
         &self,

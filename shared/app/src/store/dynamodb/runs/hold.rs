@@ -191,10 +191,14 @@ impl DynamoDb {
         if is_ours(found.as_ref(), &token) {
             return Ok(());
         }
-        let Some(item) = found.filter(|item| is_held(item, lease)) else {
-            return Err(lost(lease));
+        let done = match found.filter(|item| is_held(item, lease)) {
+            Some(item) => self.turn_page(&key, lease, &item, &line).await,
+            None => Err(lost(lease)),
         };
-        self.turn_page(&key, lease, &item, &line).await
+        if matches!(done, Err(StoreError::LeaseLost { .. })) {
+            self.discard_line(&lease.run_id, &line).await;
+        }
+        done
     }
 
     /// Moves what a run's item holds of its journal to a page of its own, and begins anew with this line.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::run::{Entry, Event};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::Json;
@@ -119,4 +120,35 @@ async fn a_finding_that_lacks_a_part_is_told_and_not_taken_for_another() {
     let told = store.finding("f").await.unwrap_err();
     assert!(told.is_transient());
     assert_eq!(told.to_string(), "a part of finding `f` is not there");
+}
+
+#[tokio::test]
+async fn what_a_late_worker_wrote_beside_the_run_does_not_stay() {
+    let (store, _emulator) = fresh().await;
+    store.create_run(&run("r", moment(1))).await.unwrap();
+    let late = hold(&store, "r", 2).await;
+    let next = hold(&store, "r", 100).await;
+    let before = everything(&store).await.len();
+    let line = Entry {
+        path: "a".to_owned(),
+        attempt: 1,
+        at: moment(3),
+        event: Event::Started {
+            content: crate::specimen::noise(100_000).into(),
+        },
+    };
+    assert!(store.append(&late, &line).await.is_err());
+    assert_eq!(everything(&store).await.len(), before);
+    store.append(&next, &line).await.unwrap();
+    assert_eq!(everything(&store).await.len(), before + 1);
+}
+
+#[tokio::test]
+async fn a_finding_of_a_sender_without_measure_is_kept() {
+    let (store, _emulator) = fresh().await;
+    let mut record = record("f", moment(1));
+    record.finding.account = Some("9".repeat(500_000));
+    record.finding.title = crate::specimen::noise(500_000);
+    assert!(store.put_finding(&record).await.unwrap());
+    assert_eq!(store.finding("f").await.unwrap().unwrap(), record);
 }
