@@ -104,6 +104,15 @@ pub(super) fn tell(
         }
         runs.extend(made.into_iter().map(str::to_owned));
     }
+    if let Some(pressed) = &taken.pressed {
+        output.object(&json!({"event": "pressed", "file": name, "pressed": pressed}))?;
+        output.text(format!(
+            "the button starts playbook {} for {} findings",
+            pressed.playbook,
+            pressed.runs.len()
+        ))?;
+        runs.extend(pressed.runs.iter().map(|started| started.run.clone()));
+    }
     Ok(())
 }
 

@@ -1,4 +1,3 @@
-use std::collections::BTreeSet;
 use std::future::IntoFuture;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -7,14 +6,15 @@ use anyhow::Context;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::uri::Authority;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
+use quench_app::webhook::{self, BODY_LIMIT, Unaccepted, receive};
 use quench_app::worker::serve_queues;
-use quench_app::{App, Queue, Sending};
+use quench_app::{Answer, App};
 use quench_findings::decode;
 use serde_json::json;
 use tokio::sync::watch;
@@ -22,9 +22,6 @@ use tokio::sync::watch;
 use super::{Scene, Verdict};
 use crate::arguments::Serve;
 use crate::output::Look;
-
-/// The largest payload that is accepted, in bytes: four times what an event bus or a queue carries.
-const BODY_LIMIT: usize = 1024 * 1024;
 
 /// How long work in hand may take once asked to stop; what is not done by then is taken up at the next start.
 const GRACE: Duration = Duration::from_secs(20);
@@ -95,10 +92,19 @@ async fn asked_to_stop() -> anyhow::Result<()> {
 }
 
 fn routes(app: App) -> Router {
-    Router::new()
+    let own = Router::new()
         .route("/events", post(accept))
         .route("/health", get(health))
-        .fallback(async || refusal(StatusCode::NOT_FOUND, "post payloads to `/events`"))
+        .route_layer(middleware::from_fn(only_from_here));
+    // Who sends here proves it, by whatever name and way the request comes.
+    let foreign = Router::new().route("/webhook/{sender}", any(hear));
+    own.merge(foreign)
+        .fallback(async || {
+            refusal(
+                StatusCode::NOT_FOUND,
+                "post payloads to `/events`, or to `/webhook/SENDER` if you are a sender",
+            )
+        })
         .method_not_allowed_fallback(async || {
             refusal(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -106,7 +112,6 @@ fn routes(app: App) -> Router {
             )
         })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(middleware::from_fn(only_from_here))
         .with_state(app)
 }
 
@@ -164,27 +169,17 @@ async fn accept(State(app): State<App>, body: Result<Bytes, BytesRejection>) -> 
         }
     };
     let decoded = decode(&body);
-    if decoded.findings.is_empty() {
-        let answer = json!({"accepted": [], "refused": decoded.refused});
-        return (StatusCode::UNPROCESSABLE_ENTITY, Json(answer)).into_response();
-    }
-    // Intake takes findings of any kind from any queue, so a mixed payload goes onto one of them.
-    let queue = decoded
-        .findings
-        .iter()
-        .map(|finding| Queue::of(finding.kind))
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .next()
-        .unwrap_or(Queue::Alert);
-    let sent = app
-        .queues
-        .send(queue, &body, Sending::default(), app.clock.now())
-        .await;
-    if let Err(error) = sent {
-        tracing::error!(error = %error, "a payload could not be put onto its queue");
-        let answer = json!({"error": "the store cannot take it now; send it again"});
-        return (StatusCode::SERVICE_UNAVAILABLE, Json(answer)).into_response();
+    match webhook::accept(&app, &body, &decoded).await {
+        Ok(()) => {}
+        Err(Unaccepted::NoFinding) => {
+            let answer = json!({"accepted": [], "refused": decoded.refused});
+            return (StatusCode::UNPROCESSABLE_ENTITY, Json(answer)).into_response();
+        }
+        Err(Unaccepted::Queue(error)) => {
+            tracing::error!(error = %error, "a payload could not be put onto its queue");
+            let answer = json!({"error": "the store cannot take it now; send it again"});
+            return (StatusCode::SERVICE_UNAVAILABLE, Json(answer)).into_response();
+        }
     }
     let ids: Vec<&str> = decoded
         .findings
@@ -193,6 +188,49 @@ async fn accept(State(app): State<App>, body: Result<Bytes, BytesRejection>) -> 
         .collect();
     let answer = json!({"accepted": ids, "refused": decoded.refused});
     (StatusCode::ACCEPTED, Json(answer)).into_response()
+}
+
+/// Takes in what a sender reports that proves who it is.
+async fn hear(
+    State(app): State<App>,
+    Path(sender): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => {
+            let (status, reason) = (rejection.status().as_u16(), rejection.body_text());
+            return written(&Answer::problem(
+                status,
+                "body not taken",
+                Some(&reason),
+                json!({}),
+            ));
+        }
+    };
+    let request = webhook::Request {
+        method: method.as_str(),
+        sender: &sender,
+        headers: &headers,
+        body: &body,
+    };
+    written(&receive(&app, &request).await)
+}
+
+fn written(answer: &Answer) -> Response {
+    let mut response = answer.text().into_response();
+    // Whatever else the text would be taken for.
+    response.headers_mut().remove(header::CONTENT_TYPE);
+    *response.status_mut() =
+        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in &answer.headers {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().insert(*name, value);
+        }
+    }
+    response
 }
 
 /// Answers 200 while the store can be read.
@@ -233,5 +271,94 @@ mod tests {
             assert!(!names_this_machine(Some(foreign)), "{foreign}");
         }
         assert!(!names_this_machine(None));
+    }
+
+    use quench_app::webhook::{Scheme, Sender};
+    use quench_app::{Config, Queue};
+    use std::net::SocketAddr;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    /// A door that knows one sender, whose key is `open sesame`.
+    async fn door(folder: &tempfile::TempDir) -> (App, SocketAddr) {
+        let path = folder.path().join("key");
+        std::fs::write(&path, "open sesame").unwrap();
+        let mut config = Config::local(folder.path().join("data"));
+        let sender = Sender {
+            scheme: Scheme::SharedKey {
+                header: "x-api-key".to_owned(),
+            },
+            secrets: vec![format!("secret://file{}", path.display())],
+        };
+        config.senders.insert("logic-app".to_owned(), sender);
+        let app = App::open(config).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(axum::serve(listener, routes(app.clone())).into_future());
+        (app, address)
+    }
+
+    /// The status line, headers and body of the answer.
+    async fn ask(address: SocketAddr, head: &str, body: &str) -> String {
+        let length = body.len();
+        let request =
+            format!("{head}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    const FINDING: &str = r#"{"version": "0", "id": "e", "detail-type": "Trusted Advisor Check Item Refresh Notification",
+        "source": "aws.trustedadvisor", "account": "111122223333", "time": "2027-01-01T00:00:00Z", "region": "us-east-1",
+        "resources": [], "detail": {"check-name": "Security Groups", "check-item-detail": {"Status": "Red"},
+        "status": "ERROR", "resource_id": "arn:aws:s3:::b", "uuid": "aa-bb"}}"#;
+
+    #[tokio::test]
+    async fn a_sender_that_proves_itself_is_heard_by_any_name_and_others_only_from_here() {
+        let folder = tempfile::tempdir().unwrap();
+        let (app, address) = door(&folder).await;
+        let foreign = "HTTP/1.1\r\nHost: quench.example.com";
+        let events = ask(address, &format!("POST /events {foreign}"), FINDING).await;
+        assert!(events.starts_with("HTTP/1.1 403 "), "{events}");
+        let keyless = format!("POST /webhook/logic-app {foreign}");
+        let nobody = format!("POST /webhook/nobody {foreign}\r\nX-Api-Key: open sesame");
+        for head in [&keyless, &nobody] {
+            let refused = ask(address, head, FINDING).await;
+            assert!(refused.starts_with("HTTP/1.1 401 "), "{refused}");
+            assert!(
+                refused.contains("content-type: application/problem+json"),
+                "{refused}"
+            );
+        }
+        let proven = format!("{keyless}\r\nX-Api-Key: open sesame");
+        let heard = ask(address, &proven, FINDING).await;
+        assert!(heard.starts_with("HTTP/1.1 202 "), "{heard}");
+        assert!(heard.ends_with(r#"{"accepted":1}"#), "{heard}");
+        let now = app.clock.now();
+        let depth = app.queues.depth(Queue::Recommendation, now).await.unwrap();
+        assert_eq!(depth.ready, 1);
+        let get = proven.replace("POST", "GET");
+        let refused = ask(address, &get, "").await;
+        assert!(refused.starts_with("HTTP/1.1 405 "), "{refused}");
+        assert!(refused.contains("\r\nallow: POST\r\n"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_too_large_is_a_problem_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_app, address) = door(&folder).await;
+        // Said to be large is enough: nothing of it needs to come.
+        let length = BODY_LIMIT + 1;
+        let request = format!(
+            "POST /webhook/logic-app HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+        );
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+        assert!(answer.contains("application/problem+json"), "{answer}");
     }
 }
