@@ -1,4 +1,6 @@
 //! Takes in what senders outside AWS report by HTTP.
+// Its futures nest too deeply for the optimizer's default.
+#![recursion_limit = "256"]
 
 use lambda_runtime::{LambdaEvent, run_concurrent, service_fn};
 use quench_batch::start;

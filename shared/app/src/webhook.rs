@@ -185,6 +185,10 @@ async fn admit(app: &App, request: &Request<'_>) -> Result<Answer, Refused> {
     if sender.scheme == Scheme::Github && is_ping(request.headers) {
         return Ok(Answer::json(200, json!({"accepted": 0})));
     }
+    // Queues carry text; what else can be decoded has other doors.
+    if std::str::from_utf8(request.body).is_err() {
+        return Err(Refused::NoFinding(vec![not_text()]));
+    }
     let decoded = decode(request.body);
     // A sender may report; to start a playbook by name is for operators.
     if decoded.action.is_some() {
@@ -207,6 +211,15 @@ async fn admit(app: &App, request: &Request<'_>) -> Result<Answer, Refused> {
         "a message was put onto its queue"
     );
     Ok(Answer::json(202, answer))
+}
+
+fn not_text() -> Refusal {
+    Refusal {
+        source: None,
+        path: "$".to_owned(),
+        reason: "is no UTF-8 text".to_owned(),
+        item: None,
+    }
 }
 
 /// GitHub tries a new webhook with a message that says nothing.

@@ -256,6 +256,14 @@ async fn what_is_no_finding_is_refused_with_its_path() {
         let told = refused(hostile).await;
         assert!(!told["errors"].as_array().unwrap().is_empty());
     }
+    let wide = String::from_utf8(whole).unwrap();
+    let wide: Vec<u8> = "\u{feff}"
+        .encode_utf16()
+        .chain(wide.encode_utf16())
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let told = refused(&wide).await;
+    assert_eq!(told["errors"][0]["reason"], "is no UTF-8 text");
     let crowd = json!(vec![1; 1000]).to_string();
     let told = refused(crowd.as_bytes()).await;
     assert_eq!(told["errors"].as_array().unwrap().len(), LISTED);
