@@ -139,20 +139,23 @@ impl Matcher {
         {
             return Err(NotJson::new(error.valid_up_to(), "bytes that are no UTF-8"));
         }
-        Reader {
+        let read = Reader {
             document,
             blocks: &scratch.blocks[..document.len().div_ceil(blocks::BLOCK)],
             survey,
             trie: &self.index.trie,
             wants: &self.index.wants,
-            habits: &mut scratch.habits,
+            habits: &scratch.habits,
+            lessons: &mut scratch.lessons,
             seen: &mut scratch.seen,
             visits: &mut scratch.visits,
             name: &mut scratch.name,
             unescaped: &mut scratch.unescaped,
             fault: None,
         }
-        .read()?;
+        .read();
+        scratch.habits.keep(&mut scratch.lessons);
+        read?;
         if !scratch.visits.ambiguous {
             return Ok(self.search(document, None, scratch));
         }
@@ -196,6 +199,29 @@ impl Matcher {
         matched.sort_unstable();
         matched.dedup();
         matched
+    }
+
+    /// Whether one rule matches a document, found without the index: by asking its conditions one after the other.
+    ///
+    /// # Panics
+    /// If there is no rule at that position.
+    ///
+    /// ```
+    /// use quench_matching::{Rule, compile};
+    /// use serde_json::json;
+    ///
+    /// let matcher = compile(&[Rule { name: "everything".to_owned(), sets: vec![] }])?;
+    /// assert!(matcher.matches_rule(0, &json!({})));
+    /// # Ok::<(), Vec<quench_matching::InvalidRule>>(())
+    /// ```
+    #[must_use]
+    pub fn matches_rule(&self, rule: usize, document: &Value) -> bool {
+        let mut sets = self.rules.sets(rule).peekable();
+        sets.peek().is_none()
+            || sets.any(|set| {
+                set.iter()
+                    .all(|code| self.conditions.holds_in(*code, document))
+            })
     }
 
     /// Says of every condition of a rule whether it holds, and which values it saw.

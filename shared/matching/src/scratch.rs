@@ -1,6 +1,6 @@
 use crate::document::Visits;
 use crate::document::blocks::Block;
-use crate::document::habits::Habits;
+use crate::document::habits::{Habits, Lessons};
 use crate::document::seen::Seen;
 use crate::index::Index;
 use crate::index::search::{Batch, Notes};
@@ -23,6 +23,7 @@ use crate::index::search::{Batch, Notes};
 pub struct Scratch {
     pub(crate) blocks: Vec<Block>,
     pub(crate) habits: Habits,
+    pub(crate) lessons: Lessons,
     pub(crate) seen: Seen,
     pub(crate) visits: Visits,
     pub(crate) name: Vec<u8>,

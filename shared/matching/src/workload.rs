@@ -11,8 +11,11 @@ use crate::{Condition, Operator, Rule};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mix {
     /// Two to four conditions each: of twenty, twelve `equals`, four `contains`, two `starts_with`, one `ends_with`, one a
-    /// comparison of numbers.
+    /// comparison of numbers. Some rules ask for nothing that is rare: of 100,000, a hundred match a finding.
     Mixed,
+    /// The same, but the first condition of each asks for something that few findings have, such as an account, a user or
+    /// an instance: of 100,000, a few match a finding.
+    Selective,
     /// Each rule for an account of its own, and one more `equals`.
     Accounts,
 }
@@ -48,6 +51,13 @@ pub fn rules(count: usize, mix: Mix, seed: u64) -> Vec<Rule> {
                 Mix::Mixed => {
                     let conditions = 2 + dice.below(3);
                     (0..conditions).map(|_| dice.condition()).collect()
+                }
+                Mix::Selective => {
+                    let conditions = 1 + dice.below(3);
+                    let first = dice.selective();
+                    std::iter::once(first)
+                        .chain((0..conditions).map(|_| dice.condition()))
+                        .collect()
                 }
                 Mix::Accounts => {
                     let (field, value) = dice.label();
@@ -297,6 +307,43 @@ impl Dice {
             _ => (
                 "detail.service.action.remote.country",
                 self.pick(&COUNTRIES).to_owned(),
+            ),
+        }
+    }
+
+    /// As [`Dice::condition`], of what few findings have.
+    fn selective(&mut self) -> Condition {
+        match self.below(20) {
+            0..12 => match self.below(5) {
+                0 | 1 => equals("account", account(self.below(100_000))),
+                2 => equals("detail.resource.accessKeyDetails.userName", self.user()),
+                3 => equals(
+                    "detail.resource.instanceDetails.imageId",
+                    format!("ami-{:08x}", self.skewed(3000)),
+                ),
+                _ => equals("detail.service.action.remote.host", self.host()),
+            },
+            12..16 => {
+                let instance = format!("instance/i-{}", self.hex(4));
+                asked("resources", Operator::Contains, Value::String(instance))
+            }
+            16..18 => {
+                let text = format!(
+                    "arn:aws:ec2:{}:{}:",
+                    self.pick(&REGIONS),
+                    account(self.below(100_000))
+                );
+                asked("resources", Operator::StartsWith, Value::String(text))
+            }
+            18 => asked(
+                "detail.resource.instanceDetails.instanceId",
+                Operator::EndsWith,
+                Value::String(self.hex(4)),
+            ),
+            _ => asked(
+                "detail.service.action.localPort",
+                Operator::LessThanOrEqual,
+                json!(self.below(64)),
             ),
         }
     }

@@ -1,5 +1,5 @@
 use super::blocks::{Block, Survey, behind_close, next_quote};
-use super::habits::Habits;
+use super::habits::{Habit, Habits, Lessons};
 use super::seen::{Kind, Seen};
 use super::{DEEPEST, NotJson, Visits};
 use crate::fold::fold_into;
@@ -13,7 +13,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) survey: Survey,
     pub(crate) trie: &'a Trie,
     pub(crate) wants: &'a [u8],
-    pub(crate) habits: &'a mut Habits,
+    pub(crate) habits: &'a Habits,
+    pub(crate) lessons: &'a mut Lessons,
     pub(crate) seen: &'a mut Seen,
     pub(crate) visits: &'a mut Visits,
     /// Room for names that are not in the document as such.
@@ -27,8 +28,10 @@ impl<'a> Reader<'a> {
     /// Notes the values that the paths lead to.
     pub(crate) fn read(mut self) -> Result<(), NotJson> {
         let root = self.trie.node(ROOT);
-        let start = self.blank(0);
-        let end = self.value(start, root, false, 0).map(|end| self.blank(end));
+        let start = blank(self.document, 0);
+        let end = self
+            .value(start, root, false, 0)
+            .map(|end| blank(self.document, end));
         match (end, self.fault) {
             (Some(end), None) if end < self.document.len() => {
                 Err(NotJson::new(end, "something behind the end"))
@@ -92,45 +95,55 @@ impl<'a> Reader<'a> {
 
     /// Reads the members of the object whose brace is just before `at`.
     fn object(&mut self, at: usize, node: &Node, in_array: bool, depth: usize) -> Option<usize> {
+        let (document, trie, blocks) = (self.document, self.trie, self.blocks);
+        let habits = self.habits.of(node);
         let object = self.visits.enter();
         let mut turn = 0;
-        let mut at = self.blank(at);
-        if self.document.get(at) == Some(&b'}') {
+        let mut at = blank(document, at);
+        if document.get(at) == Some(&b'}') {
             return Some(at + 1);
         }
         loop {
-            if self.document.get(at) != Some(&b'"') {
-                return self.fail(at, "something else than a name");
-            }
-            let (trie, document) = (self.trie, self.document);
-            let expected = self.habits.expected(trie, node, turn, document, at + 1);
             let edge;
-            (at, edge) = match expected {
-                Some(expected) => expected,
-                None => self.name(at, node, &mut turn)?,
-            };
-            at = self.blank(at);
-            at = match edge {
-                None => self.skip(at, depth + 1)?,
-                Some(edge) => self.member(at, edge, object, in_array, depth)?,
+            (at, edge) = match habits.get(turn) {
+                Some(habit) if habit.is_at(document, at) => (at + habit.length, habit.edge(trie)),
+                _ => self.name(at, node, habits, &mut turn)?,
             };
             turn += 1;
-            at = self.blank(at);
-            match self.document.get(at) {
-                Some(b',') => at = self.blank(at + 1),
+            at = blank(document, at);
+            at = match (edge, document.get(at)) {
+                (Some(edge), _) => self.member(at, edge, object, in_array, depth)?,
+                // By far the most common, so it is not left to the function.
+                (None, Some(b'"')) if let Some(end) = next_quote(blocks, at + 1) => end + 1,
+                (None, _) => self.skip(at, depth + 1)?,
+            };
+            at = blank(document, at);
+            match document.get(at) {
+                Some(b',') => at += 1,
                 Some(b'}') => return Some(at + 1),
                 _ => return self.fail(at, "something else than a comma or the end of the object"),
             }
         }
     }
 
-    /// Reads the name that begins at `at`: where it ends, colon included, and what it leads to.
+    /// Reads the name that begins at `at`, or behind blanks there, and was perhaps not expected: where it ends, colon
+    /// included, and what it leads to.
     fn name(
         &mut self,
         at: usize,
         node: &Node,
+        habits: &[Habit],
         turn: &mut usize,
     ) -> Option<(usize, Option<&'a Edge>)> {
+        let at = blank(self.document, at);
+        if let Some(habit) = habits.get(*turn)
+            && habit.is_at(self.document, at)
+        {
+            return Some((at + habit.length, habit.edge(self.trie)));
+        }
+        if self.document.get(at) != Some(&b'"') {
+            return self.fail(at, "something else than a name");
+        }
         let end = self.string_end(at)?;
         let name = &self.document[at + 1..end];
         let unusual = (self.survey.wide && !name.is_ascii())
@@ -142,10 +155,10 @@ impl<'a> Reader<'a> {
             self.trie.edge(node, self.name)
         } else {
             let edge = self.trie.edge(node, name);
-            *turn = self.habits.learn(self.trie, node, *turn, name, edge);
+            *turn = self.lessons.learn(habits, node, *turn, name, edge);
             edge
         };
-        let colon = self.blank(end + 1);
+        let colon = blank(self.document, end + 1);
         if self.document.get(colon) != Some(&b':') {
             return self.fail(colon, "something else than a colon");
         }
@@ -179,7 +192,7 @@ impl<'a> Reader<'a> {
     /// Reads the elements of the array whose bracket is just before `at`.
     fn array(&mut self, at: usize, node: &Node, in_array: bool, depth: usize) -> Option<usize> {
         let positions = if in_array { &[] } else { node.positions() };
-        let mut at = self.blank(at);
+        let mut at = blank(self.document, at);
         if self.document.get(at) == Some(&b']') {
             return Some(at + 1);
         }
@@ -191,9 +204,9 @@ impl<'a> Reader<'a> {
                     self.value(at, self.trie.node(*child), false, depth)?;
                 }
             }
-            at = self.blank(behind);
+            at = blank(self.document, behind);
             match self.document.get(at) {
-                Some(b',') => at = self.blank(at + 1),
+                Some(b',') => at = blank(self.document, at + 1),
                 Some(b']') => return Some(at + 1),
                 _ => break,
             }
@@ -316,17 +329,18 @@ impl<'a> Reader<'a> {
         let rest = &self.document[at..];
         at + rest.iter().position(ends).unwrap_or(rest.len())
     }
+}
 
-    #[inline]
-    fn blank(&self, mut at: usize) -> usize {
-        while let Some(byte) = self.document.get(at)
-            && *byte <= b' '
-            && matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
-        {
-            at += 1;
-        }
-        at
+/// The first place at or behind `at` that has no blank.
+#[inline]
+fn blank(document: &[u8], mut at: usize) -> usize {
+    while let Some(byte) = document.get(at)
+        && *byte <= b' '
+        && matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
+    {
+        at += 1;
     }
+    at
 }
 
 /// Appends what the inside of a JSON string stands for; an error says where and what is wrong.

@@ -12,22 +12,76 @@ pub(crate) struct Habits {
     kept: usize,
 }
 
+/// A name that was met.
 #[derive(Debug, Clone)]
-struct Habit {
-    /// The name, the quote behind it and a colon; zeros behind.
+pub(crate) struct Habit {
+    /// The name in its quotes and a colon; zeros behind.
     text: [u64; 4],
     /// Ones for what of the text counts.
     mask: [u64; 4],
-    length: u32,
-    /// What the name leads to, if anything.
-    edge: Option<u32>,
+    /// How long the text is.
+    pub(crate) length: usize,
+    /// The position of what the name leads to, if anything.
+    edge: u32,
 }
+
+/// Leads to nothing.
+const NOWHERE: u32 = u32::MAX;
 
 /// Names that are kept of one node at most.
 const MOST: usize = 32;
 
 /// Names that are kept at most.
 const MOST_OF_ALL: usize = 4096;
+
+/// Names that one document teaches at most.
+const MOST_AT_ONCE: usize = 64;
+
+impl Habit {
+    /// Whether the document has the name, in its quotes and with a colon, at `at`.
+    #[inline]
+    pub(crate) fn is_at(&self, document: &[u8], at: usize) -> bool {
+        let Some(there) = document.get(at..).and_then(<[u8]>::first_chunk::<32>) else {
+            return false;
+        };
+        let there = there.as_chunks::<8>().0;
+        let mut differs = 0;
+        for ((there, text), mask) in there.iter().zip(self.text).zip(self.mask) {
+            differs |= (u64::from_le_bytes(*there) ^ text) & mask;
+        }
+        differs == 0
+    }
+
+    /// What the name leads to.
+    #[inline]
+    pub(crate) fn edge<'t>(&self, trie: &'t Trie) -> Option<&'t Edge> {
+        (self.edge != NOWHERE).then(|| trie.edge_at(self.edge))
+    }
+
+    /// Nothing if the name is too long.
+    fn of(name: &[u8], edge: Option<&Edge>) -> Option<Self> {
+        let length = name.len() + 3;
+        let (mut text, mut mask) = ([0; 32], [0; 32]);
+        text.get_mut(..length)?[0] = b'"';
+        text[1..length - 2].copy_from_slice(name);
+        text[length - 2..length].copy_from_slice(b"\":");
+        mask[..length].fill(0xFF);
+        Some(Self {
+            text: words(text),
+            mask: words(mask),
+            length,
+            edge: edge.map_or(NOWHERE, Edge::position),
+        })
+    }
+}
+
+fn words(bytes: [u8; 32]) -> [u64; 4] {
+    let mut words = [0; 4];
+    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {
+        *word = u64::from_le_bytes(*bytes);
+    }
+    words
+}
 
 impl Habits {
     /// Begins a document.
@@ -42,73 +96,49 @@ impl Habits {
         }
     }
 
-    /// Whether the name at `at` is the one that usually comes as number `turn`, and is followed by a colon: then where it
-    /// ends, colon included, and what it leads to.
+    /// What objects at a node had.
     #[inline]
-    pub(crate) fn expected<'t>(
-        &self,
-        trie: &'t Trie,
-        node: &Node,
-        turn: usize,
-        document: &[u8],
-        at: usize,
-    ) -> Option<(usize, Option<&'t Edge>)> {
-        let habit = self.nodes[node.number() as usize].get(turn)?;
-        let there = document.get(at..at + 32)?.as_chunks::<8>().0;
-        let mut differs = 0;
-        for ((there, text), mask) in there.iter().zip(habit.text).zip(habit.mask) {
-            differs |= (u64::from_le_bytes(*there) ^ text) & mask;
-        }
-        (differs == 0).then(|| {
-            let edge = habit.edge.map(|edge| trie.edge_at(edge));
-            (at + habit.length as usize, edge)
-        })
+    pub(crate) fn of(&self, node: &Node) -> &[Habit] {
+        &self.nodes[node.number() as usize]
     }
 
+    /// Keeps what a document taught.
+    pub(crate) fn keep(&mut self, lessons: &mut Lessons) {
+        for (node, habit) in lessons.0.drain(..) {
+            let habits = &mut self.nodes[node as usize];
+            let known = habits.iter().any(|known| known.text == habit.text);
+            if !known && habits.len() < MOST && self.kept < MOST_OF_ALL {
+                habits.push(habit);
+                self.kept += 1;
+            }
+        }
+    }
+}
+
+/// Names that were not expected.
+#[derive(Debug, Default)]
+pub(crate) struct Lessons(Vec<(u32, Habit)>);
+
+impl Lessons {
     /// Takes notice of a name that was not expected as number `turn`; says which number it is.
     ///
     /// It is ASCII and as the document spells it.
-    #[inline]
     pub(crate) fn learn(
         &mut self,
-        trie: &Trie,
+        habits: &[Habit],
         node: &Node,
         turn: usize,
         name: &[u8],
         edge: Option<&Edge>,
     ) -> usize {
-        let habits = &mut self.nodes[node.number() as usize];
-        let length = name.len() + 2;
-        if length > 32 {
+        let Some(habit) = Habit::of(name, edge) else {
             return turn;
-        }
-        let mut text = [0; 32];
-        text[..name.len()].copy_from_slice(name);
-        text[name.len()..length].copy_from_slice(b"\":");
-        let words = |bytes: [u8; 32]| {
-            let mut words = [0; 4];
-            for (word, bytes) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {
-                *word = u64::from_le_bytes(*bytes);
-            }
-            words
         };
-        let text = words(text);
-        if let Some(known) = habits.iter().position(|habit| habit.text == text) {
-            return known;
+        let known = habits.iter().position(|known| known.text == habit.text);
+        if known.is_none() && habits.len() < MOST && self.0.len() < MOST_AT_ONCE {
+            self.0.push((node.number(), habit));
         }
-        if habits.len() == MOST || self.kept == MOST_OF_ALL {
-            return turn;
-        }
-        let mut mask = [0; 32];
-        mask[..length].fill(0xFF);
-        habits.push(Habit {
-            text,
-            mask: words(mask),
-            length: length as u32,
-            edge: edge.map(|edge| trie.position(edge)),
-        });
-        self.kept += 1;
-        habits.len() - 1
+        known.unwrap_or(turn)
     }
 }
 
@@ -118,46 +148,59 @@ mod tests {
     use crate::index::trie::{ROOT, TrieBuilder};
     use crate::path::Path;
 
-    #[test]
-    fn a_name_is_expected_where_it_was_before() {
+    /// What is kept of one object with these names.
+    fn kept(habits: &mut Habits, trie: &Trie, names: &[&str]) -> Vec<usize> {
+        let (root, mut lessons) = (trie.node(ROOT), Lessons::default());
+        habits.clear(trie);
+        let turns = (0..).zip(names).map(|(turn, name)| {
+            let edge = trie.edge(root, name.as_bytes());
+            lessons.learn(habits.of(root), root, turn, name.as_bytes(), edge)
+        });
+        let turns = turns.collect();
+        habits.keep(&mut lessons);
+        turns
+    }
+
+    fn trie() -> Trie {
         let mut builder = TrieBuilder::new();
         builder.slot(&Path::parse("region").unwrap());
-        let (trie, _) = builder.finish();
-        let root = trie.node(ROOT);
+        builder.finish().0
+    }
+
+    #[test]
+    fn a_name_is_expected_where_it_was_before() {
+        let trie = trie();
         let mut habits = Habits::default();
-        habits.clear(&trie);
-        let edge = trie.edge(root, b"Region");
-        assert!(edge.is_some());
-        assert_eq!(habits.learn(&trie, root, 0, b"id", None), 0);
-        assert_eq!(habits.learn(&trie, root, 1, b"Region", edge), 1);
-        assert_eq!(habits.learn(&trie, root, 1, b"id", None), 0);
-        let document = b"Region\": \"eu-central-1\", and so on until here";
-        let expected = |turn, document| habits.expected(&trie, root, turn, document, 0);
-        assert_eq!(expected(1, document), Some((8, edge)));
-        assert_eq!(expected(0, document), None);
-        assert_eq!(expected(2, document), None);
-        assert_eq!(
-            expected(1, b"regions\": \"eu-central-1\", and so on until"),
-            None
-        );
-        assert_eq!(expected(1, &document[..31]), None);
+        kept(&mut habits, &trie, &["id", "Region", "id"]);
+        assert_eq!(kept(&mut habits, &trie, &["id", "id", "Region"]), [0, 0, 1]);
+        let [id, region] = habits.of(trie.node(ROOT)) else {
+            panic!("two names are kept");
+        };
+        let document = b"{\"Region\": \"eu-central-1\", and so on until here";
+        assert!(region.is_at(document, 1));
+        assert_eq!(region.edge(&trie), trie.edge(trie.node(ROOT), b"region"));
+        assert!(region.edge(&trie).is_some());
+        assert_eq!(region.length, 9);
+        assert_eq!(id.edge(&trie), None);
+        assert!(!id.is_at(document, 1));
+        assert!(!region.is_at(document, 0));
+        assert!(!region.is_at(b"{\"region\": \"eu-central-1\", and so on until", 1));
+        assert!(!region.is_at(&document[..32], 1));
     }
 
     #[test]
     fn little_is_kept_and_of_one_trie_only() {
-        let (first, second) = (TrieBuilder::new().finish().0, TrieBuilder::new().finish().0);
+        let (first, second) = (trie(), trie());
         let mut habits = Habits::default();
-        habits.clear(&first);
-        for turn in 0..100 {
-            let name = format!("name-{turn}");
-            habits.learn(&first, first.node(ROOT), turn, name.as_bytes(), None);
-        }
+        let names: Vec<String> = (0..100).map(|name| format!("name-{name}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        kept(&mut habits, &first, &names);
         assert_eq!(habits.kept, MOST);
-        assert_eq!(
-            habits.learn(&first, first.node(ROOT), 7, &[b'a'; 31], None),
-            7
+        kept(
+            &mut habits,
+            &first,
+            &["a name that is too long for it to be kept"],
         );
-        habits.clear(&first);
         assert_eq!(habits.kept, MOST);
         habits.clear(&second);
         assert_eq!(habits.kept, 0);

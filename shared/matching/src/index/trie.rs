@@ -107,11 +107,6 @@ impl Trie {
         }
     }
 
-    /// The position of an edge.
-    pub(crate) fn position(&self, edge: &Edge) -> u32 {
-        edge.position
-    }
-
     /// The edge at a position.
     #[inline]
     pub(crate) fn edge_at(&self, position: u32) -> &Edge {
@@ -149,6 +144,11 @@ impl Edge {
         named: NONE,
         positional: NONE,
     };
+
+    /// Where it is among all edges.
+    pub(crate) fn position(&self) -> u32 {
+        self.position
+    }
 
     /// By name.
     #[inline]
