@@ -65,6 +65,9 @@ pub(crate) enum Command {
     /// Messages that could not be handled.
     #[command(subcommand)]
     DeadLetters(DeadLetters),
+    /// Measure how fast this machine works.
+    #[command(subcommand)]
+    Bench(Bench),
 }
 
 impl Command {
@@ -86,6 +89,7 @@ impl Command {
             Self::Runs(command) => !matches!(command, Runs::Retry { .. }),
             Self::Samples(command) => !matches!(command, Samples::Send { .. }),
             Self::DeadLetters(command) => matches!(command, DeadLetters::List),
+            Self::Bench(_) => true,
         }
     }
 }
@@ -293,6 +297,46 @@ pub(crate) enum DeadLetters {
         #[arg(long, conflicts_with = "id")]
         all: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// Match made-up findings against made-up rules: events a second with and without parsing, beside merely parsing and
+    /// beside asking every rule in turn.
+    Match(BenchMatch),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchMatch {
+    /// How many rules; may be given again [default: 10, 1,000, 10,000 and 100,000].
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) rules: Vec<usize>,
+    /// What the rules are made of.
+    #[arg(long, value_enum, default_value = "all")]
+    pub(crate) mix: BenchMix,
+    /// How many findings, each of 3 to 8 KB.
+    #[arg(long, value_name = "N", default_value = "2000", value_parser = at_least_one)]
+    pub(crate) findings: usize,
+}
+
+/// What made-up rules are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum BenchMix {
+    All,
+    /// Two to four conditions of several operators; some rules ask for nothing rare.
+    Mixed,
+    /// The same, but each rule asks for something that few findings have.
+    Selective,
+    /// An account each, and one condition more.
+    Accounts,
+}
+
+/// Reads a number that is not zero.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("expected a whole number from 1 up".to_owned()),
+        Ok(number) => Ok(number),
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::output::Output;
 
 mod apply;
 mod automations;
+mod bench;
 mod connections;
 mod dead_letters;
 mod decode;
@@ -155,6 +156,7 @@ pub(crate) async fn perform(arguments: Arguments) -> anyhow::Result<Verdict> {
         Command::Trigger(arguments) => trigger::perform(&scene, &arguments).await,
         Command::Samples(command) => samples::perform(&scene, command).await,
         Command::DeadLetters(command) => dead_letters::perform(&scene, command).await,
+        Command::Bench(command) => bench::perform(&scene, &command),
     }
 }
 
