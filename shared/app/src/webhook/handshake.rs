@@ -1,7 +1,7 @@
 //! How Azure Event Grid asks whether an address is the right one before it sends anything there.
 //!
-//! Source: "Webhook event delivery" and "CloudEvents v1.0 schema with Event Grid" in the documentation of Event Grid,
-//! and "HTTP 1.1 Web Hooks for Event Delivery", section 4, of `CloudEvents`.
+//! Source: "Webhook event delivery" and "Use `CloudEvents` v1.0 schema with Event Grid" in the documentation of Event
+//! Grid, and "HTTP 1.1 Web Hooks for Event Delivery", section 4, of `CloudEvents`.
 
 use crate::answer::Answer;
 use http::HeaderMap;
