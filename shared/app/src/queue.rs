@@ -147,6 +147,10 @@ pub enum Queues {
     Sqs(Sqs),
 }
 
+#[cfg_attr(
+    not(feature = "local"),
+    expect(unused_variables, reason = "SQS goes by its own clock and tells no reasons")
+)]
 impl Queues {
     /// The queues that live beside a store in a file.
     #[cfg(feature = "local")]
