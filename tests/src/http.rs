@@ -6,6 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+/// Headers about one connection, and how a body is sent over it.
+const WRITTEN_ANEW: [&str; 4] = [
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "expect",
+];
 /// How long a peer may be silent.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -67,7 +74,7 @@ impl Request {
         Response::read(&mut BufReader::new(stream))
     }
 
-    fn read(stream: &mut impl BufRead) -> io::Result<Request> {
+    fn read(stream: &mut impl BufRead, answers: &mut impl Write) -> io::Result<Request> {
         let first = line(stream)?;
         let mut words = first.split(' ');
         let (Some(method), Some(target)) = (words.next(), words.next()) else {
@@ -75,6 +82,9 @@ impl Request {
         };
         let (method, target) = (method.to_owned(), target.to_owned());
         let headers = headers(stream)?;
+        if header(&headers, "expect").is_some() {
+            answers.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        }
         let body = body(stream, &headers, false)?;
         Ok(Request {
             method,
@@ -209,7 +219,7 @@ fn converse(stream: TcpStream, answer: &(dyn Fn(Request) -> Option<Response> + S
         return;
     };
     let mut requests = BufReader::new(stream);
-    while let Ok(request) = Request::read(&mut requests) {
+    while let Ok(request) = Request::read(&mut requests, &mut answers) {
         let Some(response) = answer(request) else {
             break;
         };
@@ -228,7 +238,7 @@ fn write(
 ) -> io::Result<()> {
     let mut bytes = first;
     for (name, value) in headers {
-        if !["content-length", "transfer-encoding", "connection"].contains(&name.as_str()) {
+        if !WRITTEN_ANEW.contains(&name.as_str()) {
             bytes.push_str(&format!("{name}: {value}\r\n"));
         }
     }

@@ -29,6 +29,8 @@ pub const FUNCTIONS: [&str; 7] = [
 /// How long anything that is waited for may take.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Lines of the emulator's log that are shown when a test fails.
+const LAST_LINES: usize = 60;
 const BUCKET: &str = "quench-code";
 
 /// A hub that is deployed; it goes with the emulator.
@@ -238,8 +240,8 @@ impl Hub {
 
     /// A command line over this hub.
     pub fn command<I: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = I>) -> Command {
-        let mut command = self.quench.command(arguments);
-        command.envs(self.variables());
+        let mut command = self.quench.command_without_store();
+        command.envs(self.variables()).args(arguments);
         command
     }
 
@@ -427,6 +429,17 @@ impl Hub {
                     .unwrap_or_default()
             })
             .sum()
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.emulator.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
+            eprintln!("the last that AWS logged:\n{last}");
+        }
     }
 }
 

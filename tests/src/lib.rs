@@ -21,10 +21,13 @@ pub fn root() -> PathBuf {
         .to_owned()
 }
 
-/// The `quench` binary of this build, brought up to date once.
+/// The `quench` binary of this build, brought up to date once; or the one that `TESTED_QUENCH` names.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
+        if let Some(named) = std::env::var_os("TESTED_QUENCH") {
+            return named.into();
+        }
         let built = Command::new(env!("CARGO"))
             .args(["build", "--quiet", "--locked", "--package", "quench"])
             .current_dir(root())
@@ -89,18 +92,20 @@ impl Quench {
 
     /// A command over this store, unaware of the settings of whoever runs the tests.
     pub fn command<I: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = I>) -> Command {
+        let mut command = self.command_without_store();
+        command.arg("--data").arg(self.data()).args(arguments);
+        command
+    }
+
+    /// The same, without a word on where the store is.
+    pub fn command_without_store(&self) -> Command {
         let mut command = Command::new(binary());
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("QUENCH_") {
                 command.env_remove(name);
             }
         }
-        command
-            .current_dir(self.folder())
-            .arg("--data")
-            .arg(self.data())
-            .args(arguments)
-            .stdin(Stdio::null());
+        command.current_dir(self.folder()).stdin(Stdio::null());
         command
     }
 

@@ -1,11 +1,10 @@
 //! The floor: a function that does nothing.
 
-use lambda_runtime::{Error, LambdaEvent, run_concurrent, service_fn, tracing};
+use lambda_runtime::{Error, LambdaEvent, run_concurrent, service_fn};
 use serde_json::{Value, json};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    tracing::init_default_subscriber();
     run_concurrent(service_fn(async |_: LambdaEvent<Value>| {
         Ok::<_, Error>(json!({ "batchItemFailures": [] }))
     }))
