@@ -22,7 +22,7 @@ mod sources;
 #[path = "aws/stack.rs"]
 mod stack;
 
-/// Mails on every finding, but on none that is quiet or well.
+/// Mails on every finding, but on none that is quiet, slight or well.
 const MAIL_ON_ALL: &str = r#"
 playbook: mail
 description: Mails.
@@ -38,6 +38,7 @@ automation: alerts
 trigger: alert
 when:
   - title: { not_equals: Quiet }
+    severity: { at_least: medium }
 run: [{ playbook: mail }]
 ---
 automation: recommendations
