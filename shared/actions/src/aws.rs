@@ -21,6 +21,7 @@ use crate::Trust;
 use bytes::Bytes;
 use credentials::Source;
 use endpoint::Endpoints;
+pub(crate) use endpoint::is_region;
 use jiff::Timestamp;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};

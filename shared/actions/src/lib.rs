@@ -16,6 +16,7 @@ pub mod mailer;
 mod neutral;
 pub mod notify;
 mod outside;
+pub mod remediate;
 #[cfg(test)]
 mod sample;
 pub mod secrets;

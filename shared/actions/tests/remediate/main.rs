@@ -1,0 +1,15 @@
+//! Remediations against emulators of AWS.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test whose peer cannot be set up has failed"
+)]
+
+mod computers;
+mod contract;
+mod groups;
+mod law;
+mod principals;
+mod proxy;
+mod s3;
+mod services;
+mod world;
