@@ -21,12 +21,29 @@ pub const REGION: &str = "eu-central-1";
 /// The account that callers are in who name none.
 pub const ACCOUNT: &str = "000000000000";
 
-/// Starts the emulator with what it keeps to itself otherwise: to put events whose source is a service of AWS.
+/// Starts the emulator with what it keeps to itself otherwise, to put events whose source is a service of AWS; and has it
+/// ask for permissions as AWS does: a batch of messages needs that of a single one, there is no other; and who sends mail
+/// needs it for the identity that the sender's address belongs to, not for all.
 const SPEAK_FOR_SERVICES: &str = "
+import json
 from ministack.app import main
+from ministack.core import iam_actions
 from ministack.services import eventbridge
 put = eventbridge._put_events
 eventbridge._put_events = lambda data, allow_aws_source=True: put(data, True)
+extract = iam_actions.extract_iam_action
+def action(*of):
+    found = extract(*of)
+    is_batch = found and found.startswith('sqs:') and found.endswith('Batch')
+    return found.removesuffix('Batch') if is_batch else found
+iam_actions.extract_iam_action = action
+named = iam_actions._ses_v2_resource_arn
+def resource(method, path, body, region, account):
+    if not path.endswith('/outbound-emails'):
+        return named(method, path, body, region, account)
+    domain = json.loads(body)['FromEmailAddress'].rsplit('@', 1)[1].rstrip('>')
+    return f'arn:aws:ses:{region}:{account}:identity/{domain}'
+iam_actions._ses_v2_resource_arn = resource
 main()
 ";
 
