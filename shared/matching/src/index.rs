@@ -248,10 +248,36 @@ impl Screen {
         self.bits[bit / 64] >> (bit % 64) & 1 == 1
     }
 
+    /// Appends where a text has grams that pass.
+    fn places(&self, text: &[u8], places: &mut Vec<u32>) {
+        let mut keep = |at: usize, gram: u64| {
+            if self.passes(gram) {
+                places.push(at as u32);
+            }
+        };
+        match self.length {
+            8 => windows::<8>(text).for_each(|(at, gram)| keep(at, u64::from_le_bytes(*gram))),
+            4 => {
+                windows::<4>(text).for_each(|(at, gram)| keep(at, u32::from_le_bytes(*gram).into()))
+            }
+            length => {
+                let windows = text.windows(usize::from(length)).enumerate();
+                windows.for_each(|(at, bytes)| keep(at, gram(bytes)));
+            }
+        }
+    }
+
     #[inline]
     fn bit(&self, gram: u64) -> usize {
         (gram.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize
     }
+}
+
+/// All runs of so many bytes, with where they begin.
+#[inline]
+fn windows<const LENGTH: usize>(text: &[u8]) -> impl Iterator<Item = (usize, &[u8; LENGTH])> {
+    let runs = text.windows(LENGTH).filter_map(<[u8]>::first_chunk);
+    runs.enumerate()
 }
 
 /// What a prefix is screened by: its length and its last eight bytes.

@@ -59,6 +59,8 @@ pub(crate) struct Batch {
     /// Where a pivot, or a list of several, lies, and the probe that found it.
     hits: Vec<(u32, u32)>,
     due: Vec<Due>,
+    /// Where grams may lie in a text.
+    places: Vec<u32>,
 }
 
 /// One look into the table.
@@ -264,41 +266,16 @@ impl<'a> Search<'a> {
                 }
             }
         }
-        for screen in &details.short_screens {
-            for (at, bytes) in (0..).zip(text.windows(usize::from(screen.length))) {
-                let gram = gram(bytes);
-                if screen.passes(gram) {
-                    self.probe(slot, gram, key::gram(screen.length), value, at);
-                }
+        let all = details.short_screens.iter();
+        for screen in all.chain(&details.four_screen).chain(&details.eight_screen) {
+            let mut places = std::mem::take(&mut self.batch.places);
+            screen.places(text, &mut places);
+            let length = usize::from(screen.length);
+            for at in places.drain(..) {
+                let gram = gram(&text[at as usize..][..length]);
+                self.probe(slot, gram, key::gram(screen.length), value, at);
             }
-        }
-        let (four, eight) = (&details.four_screen, &details.eight_screen);
-        if four.is_none() && eight.is_none() {
-            return;
-        }
-        let mut at = 0;
-        for bytes in text.windows(8) {
-            let eight_bytes = gram(bytes);
-            if let Some(screen) = eight
-                && screen.passes(eight_bytes)
-            {
-                self.probe(slot, eight_bytes, key::gram(8), value, at);
-            }
-            let four_bytes = eight_bytes & u64::from(u32::MAX);
-            if let Some(screen) = four
-                && screen.passes(four_bytes)
-            {
-                self.probe(slot, four_bytes, key::gram(4), value, at);
-            }
-            at += 1;
-        }
-        if let Some(screen) = four {
-            for rest in text[at as usize..].windows(4) {
-                if screen.passes(gram(rest)) {
-                    self.probe(slot, gram(rest), key::gram(4), value, at);
-                }
-                at += 1;
-            }
+            self.batch.places = places;
         }
     }
 
@@ -317,7 +294,9 @@ impl<'a> Search<'a> {
     /// Finds the pivots of all probes, and asks what is left of their sets.
     fn follow_up(&mut self) {
         let index = self.index;
-        let Batch { probes, hits, due } = &mut *self.batch;
+        let Batch {
+            probes, hits, due, ..
+        } = &mut *self.batch;
         for (position, probe) in (0..).zip(probes.iter()) {
             if let Some(found) = index.table.get(probe.hash) {
                 hits.push((found, position));

@@ -3,6 +3,7 @@
 mod reference;
 
 use proptest::prelude::*;
+use quench_matching::workload::{self, Mix};
 use quench_matching::{Condition, Operator, Rule, Scratch, ValueType, compile};
 use serde_json::{Map, Value, json};
 
@@ -188,6 +189,9 @@ fn rules() -> impl Strategy<Value = Vec<Rule>> {
     })
 }
 
+/// Harmless behind a document.
+const BLANKS: &str = "                                        ";
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
@@ -200,11 +204,12 @@ proptest! {
                 (0..rules.len()).filter(|rule| reference::rule_matches(&rules[*rule], document)).collect();
             prop_assert_eq!(&matcher.matches(document), &expected, "{}", document);
             prop_assert_eq!(matcher.matches_value(document, &mut scratch), &expected, "{}", document);
-            let text = document.to_string();
-            prop_assert_eq!(matcher.matches_bytes(text.as_bytes(), &mut scratch), Ok(&expected[..]), "{}", text);
-            let text = format!("{document:#}");
-            prop_assert_eq!(matcher.matches_bytes(text.as_bytes(), &mut scratch), Ok(&expected[..]), "{}", text);
+            // Names that came before are read in another way, if there is enough behind them.
+            for text in [document.to_string(), format!("{document:#}"), format!("{document}{BLANKS}"), format!("{document}{BLANKS}")] {
+                prop_assert_eq!(matcher.matches_bytes(text.as_bytes(), &mut scratch), Ok(&expected[..]), "{}", text);
+            }
             for (index, rule) in rules.iter().enumerate() {
+                prop_assert_eq!(matcher.matches_rule(index, document), reference::rule_matches(rule, document));
                 let explanation = matcher.explain(index, document);
                 prop_assert_eq!(explanation.matched, reference::rule_matches(rule, document));
                 for (set, explained) in rule.sets.iter().zip(&explanation.sets) {
@@ -273,7 +278,9 @@ proptest! {
             };
             let expected: Vec<usize> =
                 (0..rules.len()).filter(|rule| reference::rule_matches(&rules[*rule], &parsed)).collect();
-            prop_assert_eq!(matcher.matches_bytes(document.as_bytes(), &mut scratch), Ok(&expected[..]), "{}", document);
+            for text in [document.clone(), format!("{document}{BLANKS}"), format!("{document}{BLANKS}")] {
+                prop_assert_eq!(matcher.matches_bytes(text.as_bytes(), &mut scratch), Ok(&expected[..]), "{}", text);
+            }
         }
     }
 
@@ -290,6 +297,26 @@ proptest! {
         let _ = matcher.matches_bytes(&document, &mut scratch);
         document.truncate(end.index(document.len() + 1));
         let _ = matcher.matches_bytes(&document, &mut scratch);
+    }
+}
+
+#[test]
+fn made_up_findings_match_as_asked_one_by_one() {
+    let findings = workload::findings(20, 11);
+    let mut scratch = Scratch::default();
+    for mix in [Mix::Mixed, Mix::Selective, Mix::Accounts] {
+        let matcher = compile(&workload::rules(2_000, mix, 5)).expect("valid rules");
+        for text in &findings {
+            let parsed: Value = serde_json::from_str(text).expect("JSON");
+            let expected: Vec<usize> = (0..matcher.len())
+                .filter(|rule| matcher.matches_rule(*rule, &parsed))
+                .collect();
+            assert_eq!(matcher.matches_value(&parsed, &mut scratch), expected);
+            assert_eq!(
+                matcher.matches_bytes(text.as_bytes(), &mut scratch),
+                Ok(&expected[..])
+            );
+        }
     }
 }
 
