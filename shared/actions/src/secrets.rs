@@ -119,6 +119,7 @@ impl Secrets {
         let missing = || SecretError::Missing(reference.to_owned());
         let value = match (self, place) {
             (Self::Held(values), _) => return values.get(reference).cloned().ok_or_else(missing),
+            (_, Reference::Variable(name)) if is_own(&name) => return Err(own(reference)),
             (_, Reference::Variable(name)) => std::env::var(name).map_err(|_| missing())?,
             (_, Reference::File(path)) => read(reference, &path).await?,
             (Self::Aws(vault), Reference::Stored { place, key }) => {
@@ -169,6 +170,24 @@ fn field(reference: &str, whole: &str, key: &str) -> Result<String, SecretError>
     }
 }
 
+/// Whether a variable holds the keys that this process signs with: what it may do is not for playbooks to hand on.
+fn is_own(variable: &str) -> bool {
+    [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    ]
+    .contains(&variable)
+}
+
+fn own(reference: &str) -> SecretError {
+    SecretError::Denied {
+        reference: reference.to_owned(),
+        reason: "it would tell what this process itself is trusted with".to_owned(),
+    }
+}
+
 async fn read(reference: &str, path: &Path) -> Result<String, SecretError> {
     let unreadable = |reason: String| SecretError::Unreadable {
         reference: reference.to_owned(),
@@ -180,6 +199,15 @@ async fn read(reference: &str, path: &Path) -> Result<String, SecretError> {
             std::io::ErrorKind::NotFound => SecretError::Missing(reference.to_owned()),
             _ => unreadable(error.to_string()),
         })?;
+    // The system shows the environment of a process as a file as well, by more than one name.
+    let real = tokio::fs::canonicalize(path).await;
+    let real = real.map_err(|error| unreadable(error.to_string()))?;
+    if ["/proc", "/sys"]
+        .iter()
+        .any(|shown| real.starts_with(shown))
+    {
+        return Err(own(reference));
+    }
     if !about.is_file() {
         return Err(unreadable("it is not a file".to_owned()));
     }
@@ -246,6 +274,26 @@ mod tests {
             Secrets::Process.resolve(&of(&path)).await,
             Err(SecretError::Unreadable { .. })
         ));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn what_this_process_is_trusted_with_is_no_secret_of_a_playbook() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("/proc/self/environ", &link).unwrap();
+        for reference in [
+            "secret://env/AWS_ACCESS_KEY_ID".to_owned(),
+            "secret://env/AWS_SECRET_ACCESS_KEY".to_owned(),
+            "secret://env/AWS_SESSION_TOKEN".to_owned(),
+            "secret://file/proc/self/environ".to_owned(),
+            "secret://file/dev/../proc/self/environ".to_owned(),
+            format!("secret://file{}", link.display()),
+        ] {
+            let told = Secrets::Process.resolve(&reference).await.unwrap_err();
+            let denied = matches!(told, SecretError::Denied { .. });
+            assert!(denied, "{reference}: {told}");
+        }
     }
 
     #[tokio::test]
