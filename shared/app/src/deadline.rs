@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 const TO_BEGIN: Duration = Duration::from_secs(5);
 /// Kept back from a step's time: to cut it off and to write down what came of it.
 const TO_END: Duration = Duration::from_secs(3);
+/// Kept back from the time of a batch: to answer which of its messages are done.
+const TO_ANSWER: Duration = Duration::from_secs(1);
 /// The least time that a step is given.
 const STEP: Duration = Duration::from_secs(1);
 
@@ -32,6 +34,11 @@ impl Deadline {
     /// A step is cut short only by an invocation that has most of its time left: another would not give it more.
     pub(crate) fn room(&self, limit: Duration) -> Option<Duration> {
         room(limit, self.left(), self.granted)
+    }
+
+    /// The time after which work on a message is broken off, so that the others of its batch need not be done again.
+    pub(crate) fn until_answer(&self) -> Duration {
+        self.left().saturating_sub(TO_ANSWER)
     }
 
     fn left(&self) -> Duration {

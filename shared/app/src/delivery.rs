@@ -147,6 +147,8 @@ enum Failure {
     Refused(Refusal),
     #[error("message is no run's id")]
     NoRun,
+    #[error("there was no time left to deal with it; the work on it was broken off")]
+    NoTime,
 }
 
 impl Failure {
@@ -155,6 +157,7 @@ impl Failure {
             Failure::Intake(error) => error.is_transient(),
             Failure::Engine(error) => error.is_transient(),
             Failure::Store(error) => error.is_transient(),
+            Failure::NoTime => true,
             Failure::Refused(_) | Failure::NoRun => false,
         }
     }
@@ -170,14 +173,16 @@ where
 {
     // A task for each: one that panics harms no other.
     let now = app.clock.now();
+    let left = app.deadline.map(|deadline| deadline.until_answer());
     let tasks: Vec<_> = messages
         .into_iter()
         .map(|message| {
             if let Some(sent) = message.sent {
                 app.metrics.time(Timed::QueueAge, sent, now);
             }
-            let work = work(app.clone(), message.body).in_current_span();
-            (message.id, message.received, tokio::spawn(work))
+            let work = in_time(left, work(app.clone(), message.body));
+            let work = tokio::spawn(work.in_current_span());
+            (message.id, message.received, work)
         })
         .collect();
     let mut undelivered = Vec::new();
@@ -196,4 +201,52 @@ where
         });
     }
     undelivered
+}
+
+/// Breaks work off shortly before the invocation ends: an invocation that ends without an answer has all its messages
+/// delivered again, those that are done as well, and after some of those they would all be dead letters.
+async fn in_time(
+    left: Option<Duration>,
+    work: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    match left {
+        Some(left) => tokio::time::timeout(left, work)
+            .await
+            .unwrap_or(Err(Failure::NoTime)),
+        None => work.await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::deadline::Deadline;
+    use crate::specimen::{self, moment};
+    use tempfile::TempDir;
+
+    #[tokio::test]
+    async fn a_message_that_takes_too_long_leaves_time_to_tell_of_the_others() {
+        let folder = TempDir::new().unwrap();
+        let mut app = specimen::app(folder.path(), &Clock::manual(moment(0))).await;
+        app.deadline = Some(Deadline::after(Duration::from_millis(1300)));
+        let message = |id: &str| Delivery {
+            id: id.to_owned(),
+            body: id.as_bytes().to_vec(),
+            sent: None,
+            received: 1,
+        };
+        let messages = ["quick", "endless", "quick too"].map(message).to_vec();
+        let begun = std::time::Instant::now();
+        let failed = each(&app, messages, |_, body| async move {
+            if body == b"endless" {
+                std::future::pending::<()>().await;
+            }
+            Ok(())
+        })
+        .await;
+        assert!(begun.elapsed() < Duration::from_millis(1300), "in time");
+        let failed: Vec<_> = failed.iter().map(|one| (&*one.id, one.transient)).collect();
+        assert_eq!(failed, [("endless", true)]);
+    }
 }

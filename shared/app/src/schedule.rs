@@ -101,12 +101,13 @@ async fn queue_due_for(
             .into_iter()
             .filter(|run| seen.insert(run.clone()))
             .collect();
+        let any = !new.is_empty();
         // A store that does not put off what it has told tells it again, before what comes after it.
-        limit = match new.is_empty() {
-            true => BATCH + u32::try_from(seen.len()).unwrap_or(u32::MAX - BATCH),
-            false => BATCH,
+        limit = match any {
+            false => BATCH + u32::try_from(seen.len()).unwrap_or(u32::MAX - BATCH),
+            true => BATCH,
         };
-        if !new.is_empty() {
+        if any {
             let outgoing = new.into_iter().map(|run| {
                 let sending = Sending {
                     dedupe: Some(run.clone()),
@@ -119,7 +120,8 @@ async fn queue_due_for(
                 .send_all(Queue::Runs, outgoing.collect(), now)
                 .await?;
         }
-        if all {
+        // A few may be left out of what is told, being taken up elsewhere: only a round with nothing new is the last.
+        if all && !any {
             return Ok(());
         }
     }

@@ -12,6 +12,10 @@ use quench_findings::Kind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long a finding is looked for that may have been meant.
+const HINT: Duration = Duration::from_secs(1);
 
 /// A run that somebody started by hand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -221,7 +225,7 @@ pub async fn ask(app: &App, asked: Ask<'_>) -> Result<Triggered, TriggerError> {
     let Some(record) = app.store.finding(finding).await? else {
         return Err(TriggerError::UnknownFinding {
             id: finding.to_owned(),
-            near: only_one_like(app, finding).await?,
+            near: only_one_like(app, finding).await,
         });
     };
     let definition = &stored.definition;
@@ -383,18 +387,19 @@ pub async fn retry(app: &App, run: &str) -> Result<Run, TriggerError> {
     }
 }
 
-/// The id of the one finding that has this text in its id or title, if there is just one.
-async fn only_one_like(app: &App, text: &str) -> Result<Option<String>, StoreError> {
+/// The id of the one finding that has this text in its id or title, if there is just one and it is soon found.
+///
+/// On AWS every finding may have to be looked at: for a hint that is too much.
+async fn only_one_like(app: &App, text: &str) -> Option<String> {
     let filter = FindingFilter {
         text: Some(text.to_owned()),
         ..FindingFilter::default()
     };
-    let mut found = app
-        .store
-        .findings(&filter, Page { limit: 2, skip: 0 })
-        .await?;
+    let page = Page { limit: 2, skip: 0 };
+    let found = tokio::time::timeout(HINT, app.store.findings(&filter, page)).await;
+    let mut found = found.ok()?.ok()?;
     let only = if found.len() == 1 { found.pop() } else { None };
-    Ok(only.map(|record| record.finding.id))
+    only.map(|record| record.finding.id)
 }
 
 /// An id unlike any other, of the same shape as those of runs that automations start.
