@@ -132,6 +132,9 @@ pub(super) const fn undoes(action: &'static str) -> Permission {
 }
 
 /// A finding that a remediation mends.
+///
+/// Its resource is not the target in every case: a probe of an instance's port is found at the instance and mended at its
+/// security group. Where the finding does not name the target, whoever calls the remediation has to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Fit {
     /// Who finds it.

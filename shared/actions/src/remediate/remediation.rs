@@ -64,6 +64,12 @@ impl Remediation {
         self.facts().name
     }
 
+    /// Those that mend findings of a control, rule, type or check, such as `S3.8`.
+    pub fn fitting(id: &str) -> impl Iterator<Item = Self> {
+        let all = Self::ALL.iter().copied();
+        all.filter(move |known| known.facts().fits.iter().any(|fit| fit.holds(id)))
+    }
+
     /// What of a state is compared: without what AWS gives anew when it is restored, and what changes by itself.
     pub(super) fn identity(self, state: &Value) -> Value {
         let mut identity = self.compared(state);
@@ -236,6 +242,18 @@ mod tests {
             let ids: BTreeSet<&str> = facts.fits.iter().map(|fit| fit.id).collect();
             assert_eq!(ids.len(), facts.fits.len(), "{name}");
         }
+    }
+
+    #[test]
+    fn findings_lead_to_what_mends_them() {
+        let fitting = |id| Remediation::fitting(id).collect::<Vec<_>>();
+        assert_eq!(fitting("S3.8"), [Remediation::S3BlockPublicAccess]);
+        assert_eq!(fitting("ec2.2"), [Remediation::EmptyDefaultGroup]);
+        assert_eq!(
+            fitting("Backdoor:EC2/C&CActivity.B!DNS"),
+            [Remediation::QuarantineInstance, Remediation::StopInstance]
+        );
+        assert_eq!(fitting("S3.80"), []);
     }
 
     #[test]

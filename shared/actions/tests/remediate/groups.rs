@@ -178,6 +178,37 @@ async fn a_rule_over_an_exempt_port_stays_and_is_told() {
     );
 }
 
+#[tokio::test]
+async fn the_tags_of_a_rule_come_back() {
+    let world = World::new(Peer::Moto).await;
+    let group = group(&world).await;
+    allow(&world, &group, ("22", "22"), "0.0.0.0/0", "jump host").await;
+    allow(&world, &group, ("3389", "3389"), "0.0.0.0/0", "desktop").await;
+    let case = Case::new(&world, "revoke-open-ingress");
+    let untagged = case.plan(&group).await.unwrap();
+    let id = untagged.changes[0].before["id"].as_str().unwrap();
+    let tag = [
+        ("ResourceId.1", id),
+        ("Tag.1.Key", "owner"),
+        ("Tag.1.Value", "ops & co"),
+    ];
+    ec2(&world, "CreateTags", &tag).await;
+    let before = look(&world, &group).await;
+    assert!(before.contains("ops & co"), "{before}");
+    let changed = case.apply(&untagged, Entry::First).await;
+    assert!(matches!(changed, Err(Fault::Changed { .. })), "{changed:?}");
+    let planned = case.plan(&group).await.unwrap();
+    assert_eq!(case.apply(&planned, Entry::First).await, Ok(Effect::Done));
+    world.proxy.calls();
+    assert_eq!(case.undo(&planned).await, Ok(Effect::Done));
+    // The tags of a call are those of all its rules.
+    assert_eq!(
+        world.proxy.writes(),
+        ["ec2:AuthorizeSecurityGroupIngress"; 2]
+    );
+    assert_eq!(look(&world, &group).await, before);
+}
+
 async fn default_group(world: &World) -> String {
     let vpc = vpc(world).await;
     let form = [
