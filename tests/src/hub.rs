@@ -27,7 +27,7 @@ pub const FUNCTIONS: [&str; 7] = [
     "schedule",
 ];
 /// How long anything that is waited for may take.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Lines of the emulator's log that are shown when a test fails.
 const LAST_LINES: usize = 60;
