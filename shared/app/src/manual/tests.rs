@@ -90,7 +90,7 @@ fn by(run: &Run) -> &str {
 // ------------------------------------------------------------------------------------------------------- invocation
 
 async fn invoke(app: &App, asked: Value) -> Result<Value, ManualError> {
-    invoked(app, &Asked::read(&asked)?).await
+    invoked(app, &Asked::read(&asked)?, "").await
 }
 
 #[tokio::test]
@@ -107,12 +107,26 @@ async fn an_invocation_is_answered_with_the_run() {
         (&json!(true), &json!([]))
     );
     let id = run["id"].as_str().unwrap().to_owned();
-    worker::finish(&app, &[id.clone()], Duration::ZERO, |_| {})
+    worker::finish(&app, std::slice::from_ref(&id), Duration::ZERO, |_| {})
         .await
         .unwrap();
     let shown = invoke(&app, json!({"run": id})).await.unwrap();
     assert_eq!(shown["state"]["is"], "succeeded");
     assert!(!shown["journal"].as_array().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_invocation_that_lambda_repeats_makes_no_second_run() {
+    let folder = TempDir::new().unwrap();
+    let (app, finding) = stocked(&folder).await;
+    let asked = Asked::read(&json!({"playbook": "note-it", "finding": finding})).unwrap();
+    let mut made = Vec::new();
+    for request in ["r-1", "r-1", "r-2"] {
+        let run = invoked(&app, &asked, request).await.unwrap();
+        made.push(run["made"].as_bool().unwrap());
+    }
+    assert_eq!(made, [true, false, true]);
+    assert_eq!(runs(&app).await.len(), 2);
 }
 
 #[tokio::test]
