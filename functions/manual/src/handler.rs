@@ -53,7 +53,7 @@ pub async fn handle(app: &App, event: LambdaEvent<Value>) -> Result<Value, Faile
             Ok(json!(custom_action(app, payload.as_bytes()).await?))
         } else {
             let asked = Asked::read(&payload)?;
-            Ok(invoked(app, &asked).await?)
+            Ok(invoked(app, &asked, &context.request_id).await?)
         }
     })
     .await

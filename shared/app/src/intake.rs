@@ -24,8 +24,8 @@ use tracing::Instrument;
 
 /// How often an event is tried when others keep changing its finding at the same time.
 const ATTEMPTS: usize = 16;
-/// Pending findings that one sweep takes up.
-const SWEEP: u32 = 1000;
+/// Pending findings that a sweep takes up at once: they have to find room in the memory of a function.
+const SWEEP: u32 = 100;
 
 /// What came of a payload.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -369,7 +369,7 @@ fn version(catalog: &Catalog, automation: &Automation) -> String {
     catalog
         .automations
         .get(&automation.name)
-        .map(|stored| stored.version.clone())
+        .cloned()
         .unwrap_or_default()
 }
 
@@ -393,30 +393,33 @@ fn run_id(record: &FindingRecord, automation: &str, position: usize, playbook: &
 /// The store or the definitions in it fail.
 pub async fn dispatch_pending(app: &App, grace: Duration) -> Result<usize, IntakeError> {
     let stored = before(app.clock.now(), grace);
-    let pending = app.store.pending_findings(stored, SWEEP).await?;
-    if pending.is_empty() {
-        return Ok(0);
-    }
-    let catalog = app.catalog().await?;
     let mut seen_to = 0;
+    loop {
+        let pending = app.store.pending_findings(stored, SWEEP).await?;
+        if pending.is_empty() {
+            return Ok(seen_to);
+        }
+        seen_to += dispatch_each(app, &pending).await?;
+    }
+}
+
+async fn dispatch_each(app: &App, pending: &[FindingRecord]) -> Result<usize, IntakeError> {
+    let catalog = app.catalog().await?;
     let mut failed = None;
-    for record in &pending {
+    for record in pending {
         let found = evaluate(app, &catalog, record)?;
         match dispatch(app, &catalog, record, found).await {
-            Ok(matched) => {
-                seen_to += 1;
-                tracing::info!(
-                    finding.id = %record.finding.id,
-                    automations = matched.len(),
-                    "finished the intake of a finding that had broken off"
-                );
-            }
+            Ok(matched) => tracing::info!(
+                finding.id = %record.finding.id,
+                automations = matched.len(),
+                "finished the intake of a finding that had broken off"
+            ),
             Err(error) => failed = failed.or(Some(error)),
         }
     }
     match failed {
         Some(error) => Err(error),
-        None => Ok(seen_to),
+        None => Ok(pending.len()),
     }
 }
 

@@ -115,14 +115,19 @@ fn check_key(key: &str) -> Result<(), ManualError> {
 
 /// Does what a direct invocation asks for: answers with the run, and its journal where it is only shown.
 ///
-/// Whoever may invoke is an operator; who that is, is not told to the function.
+/// Whoever may invoke is an operator; who that is, is not told to the function. `request` is the id of the invocation,
+/// the same when Lambda repeats one that nobody waits for: then the same run is meant.
 ///
 /// # Errors
 /// It cannot be understood, or cannot be done.
-pub async fn invoked(app: &App, asked: &Asked) -> Result<Value, ManualError> {
+pub async fn invoked(app: &App, asked: &Asked, request: &str) -> Result<Value, ManualError> {
     match asked {
         Asked::Start(asked) => {
-            let triggered = start(app, asked, "invocation").await?;
+            let key = (!request.is_empty()).then_some(Key {
+                of: "request",
+                key: request,
+            });
+            let triggered = start(app, asked, "invocation", key).await?;
             Ok(shown(&triggered))
         }
         Asked::Show(run) => Ok(show(app, run).await?),
@@ -130,17 +135,24 @@ pub async fn invoked(app: &App, asked: &Asked) -> Result<Value, ManualError> {
     }
 }
 
-async fn start(app: &App, asked: &Start, caller: &str) -> Result<Triggered, TriggerError> {
+/// `key` holds where whoever asks gives none.
+async fn start(
+    app: &App,
+    asked: &Start,
+    caller: &str,
+    key: Option<Key<'_>>,
+) -> Result<Triggered, TriggerError> {
     let by = match &asked.by {
         Some(by) => format!("{caller} for {}", one_line(by)),
         None => caller.to_owned(),
     };
+    let given = asked.key.as_deref().map(|key| Key { of: caller, key });
     let asked = Ask {
         playbook: &asked.playbook,
         finding: &asked.finding,
         with: &asked.with,
         by: &by,
-        key: asked.key.as_deref().map(|key| Key { of: caller, key }),
+        key: given.or(key),
     };
     ask(app, asked).await
 }

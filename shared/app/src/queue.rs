@@ -149,7 +149,10 @@ pub enum Queues {
 
 #[cfg_attr(
     not(feature = "local"),
-    expect(unused_variables, reason = "SQS goes by its own clock and tells no reasons")
+    expect(
+        unused_variables,
+        reason = "SQS goes by its own clock and tells no reasons"
+    )
 )]
 impl Queues {
     /// The queues that live beside a store in a file.

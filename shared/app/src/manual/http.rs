@@ -136,7 +136,7 @@ async fn perform(app: &App, request: &Request<'_>) -> Result<Answer, Refused> {
             Ok(Answer::json(202, json!(run)))
         }
         Wanted::Start => {
-            let triggered = start(app, &read(request)?, caller.name()).await?;
+            let triggered = start(app, &read(request)?, caller.name(), None).await?;
             let status = if triggered.made { 202 } else { 200 };
             let path = format!("/runs/{}", triggered.run.id);
             Ok(Answer::json(status, shown(&triggered)).with("location", path))

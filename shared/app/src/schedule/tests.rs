@@ -104,6 +104,21 @@ async fn intake_that_broke_off_is_finished_and_one_under_way_is_left_alone() {
 }
 
 #[tokio::test]
+async fn all_intake_that_broke_off_is_finished_however_much_it_is() {
+    let folder = TempDir::new().unwrap();
+    let clock = Clock::manual(moment(0));
+    let app = app(folder.path(), &clock).await;
+    apply(&app, RULES).await;
+    for number in 0..250 {
+        let broken = record(&format!("f-{number}"), moment(0));
+        assert!(app.store.put_finding(&broken).await.unwrap());
+    }
+    clock.advance(PENDING_GRACE);
+    assert_eq!(tick(&app, BUDGET).await.unwrap().pending, 250);
+    assert_eq!(tick(&app, BUDGET).await.unwrap().pending, 0);
+}
+
+#[tokio::test]
 async fn what_is_too_old_is_removed() {
     let folder = TempDir::new().unwrap();
     let clock = Clock::manual(moment(0));
