@@ -4,7 +4,7 @@ use lambda_runtime::{LambdaEvent, run_concurrent, service_fn};
 use quench_batch::start;
 use quench_runner_function::handle;
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let app = start().await?;
     run_concurrent(service_fn(move |event: LambdaEvent<_>| {

@@ -8,7 +8,7 @@ use quench_automations::{
     Playbook, Rulebook,
 };
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 mod cache;
 
@@ -19,15 +19,26 @@ pub(crate) use cache::Cache;
 pub struct Catalog {
     /// The store's revision of it.
     pub revision: u64,
-    /// Automations by name.
-    pub automations: BTreeMap<String, Stored<Automation>>,
+    /// Versions of the automations, by name.
+    pub automations: BTreeMap<String, String>,
     /// Playbooks by name, each in its current version.
-    pub playbooks: BTreeMap<String, Stored<Playbook>>,
+    pub playbooks: BTreeMap<String, InForce<Playbook>>,
     /// Connections by name.
     pub connections: Arc<BTreeMap<String, Connection>>,
     /// The organisation, if one was applied.
     pub organization: Option<Organization>,
-    rulebook: Result<Rulebook, CatalogError>,
+    /// What the rulebook is compiled of, until somebody asks for it: who executes runs never does.
+    uncompiled: Mutex<Vec<Automation>>,
+    rulebook: OnceLock<Result<Rulebook, CatalogError>>,
+}
+
+/// A definition, and the version of the text it was applied with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InForce<T> {
+    /// What it says.
+    pub definition: T,
+    /// Its version.
+    pub version: String,
 }
 
 /// Why what is in force cannot be used.
@@ -52,18 +63,33 @@ impl CatalogError {
 }
 
 impl Catalog {
-    fn compile(inventory: Inventory) -> Catalog {
-        let organization = inventory.organization.map(|stored| stored.definition);
-        let automations = inventory.automations.iter();
-        let rulebook = Rulebook::compile(
-            automations.map(|stored| stored.definition.clone()),
-            organization.clone(),
-        )
-        .map_err(|faults| CatalogError::Rulebook(list(&faults)));
+    fn new(inventory: Inventory) -> Catalog {
+        // The texts go at once: they are the larger part of what is read.
+        let automations = inventory.automations.into_iter();
+        let automations: Vec<_> = automations
+            .map(|stored| (stored.version, stored.definition))
+            .collect();
+        let versions = automations
+            .iter()
+            .map(|(version, automation)| (automation.name.clone(), version.clone()));
+        let playbooks = inventory.playbooks.into_iter().map(|stored| {
+            let Stored {
+                definition,
+                version,
+                ..
+            } = stored;
+            (
+                definition.name.clone(),
+                InForce {
+                    definition,
+                    version,
+                },
+            )
+        });
         Catalog {
             revision: inventory.revision,
-            automations: by_name(inventory.automations, |automation| &automation.name),
-            playbooks: by_name(inventory.playbooks, |playbook| &playbook.name),
+            automations: versions.collect(),
+            playbooks: playbooks.collect(),
             connections: Arc::new(
                 inventory
                     .connections
@@ -71,17 +97,26 @@ impl Catalog {
                     .map(|stored| (stored.definition.name.clone(), stored.definition))
                     .collect(),
             ),
-            organization,
-            rulebook,
+            organization: inventory.organization.map(|stored| stored.definition),
+            uncompiled: Mutex::new(automations.into_iter().map(|(_, it)| it).collect()),
+            rulebook: OnceLock::new(),
         }
     }
 
-    /// The automations, compiled.
+    /// The automations, compiled when they are first asked for.
     ///
     /// # Errors
     /// Some of them do not compile, which can only be if another version of the program stored them.
     pub fn rulebook(&self) -> Result<&Rulebook, CatalogError> {
-        self.rulebook.as_ref().map_err(Clone::clone)
+        let compiled = self.rulebook.get_or_init(|| {
+            let mut uncompiled = self
+                .uncompiled
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            Rulebook::compile(std::mem::take(&mut *uncompiled), self.organization.clone())
+                .map_err(|faults| CatalogError::Rulebook(list(&faults)))
+        });
+        compiled.as_ref().map_err(Clone::clone)
     }
 
     /// The present versions of a playbook and of every playbook it starts, directly or not.
@@ -103,13 +138,6 @@ impl Catalog {
         }
         Ok(versions)
     }
-}
-
-fn by_name<T>(stored: Vec<Stored<T>>, name: impl Fn(&T) -> &String) -> BTreeMap<String, Stored<T>> {
-    stored
-        .into_iter()
-        .map(|stored| (name(&stored.definition).clone(), stored))
-        .collect()
 }
 
 fn list(faults: &[InvalidAutomation]) -> String {

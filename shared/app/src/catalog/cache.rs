@@ -152,7 +152,7 @@ impl Kept {
         {
             return Ok(Arc::clone(&last.catalog));
         }
-        Ok(Arc::new(Catalog::compile(source.inventory().await?)))
+        Ok(Arc::new(Catalog::new(source.inventory().await?)))
     }
 }
 
