@@ -1,5 +1,6 @@
 //! A Lambda Runtime API for one process: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -100,6 +101,9 @@ fn answer(
 }
 
 fn invocation(payload: Vec<u8>) -> Response {
+    // One that comes again under the same id is taken for a repetition.
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let deadline = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| (since + PATIENCE).as_millis());
@@ -112,7 +116,7 @@ fn invocation(payload: Vec<u8>) -> Response {
     }
     .with(
         "lambda-runtime-aws-request-id",
-        "8476a536-e9f4-11e8-9739-2dfe598c3fcd",
+        &format!("8476a536-e9f4-11e8-9739-{number:012x}"),
     )
     .with("lambda-runtime-deadline-ms", &deadline.to_string())
     .with("lambda-runtime-invoked-function-arn", function)
