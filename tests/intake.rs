@@ -256,7 +256,14 @@ fn every_sample_goes_through_and_is_marked() {
     let quench = with_rules("alert", "");
     let samples = quench.json(["samples", "list"]);
     assert!(samples.len() >= 30);
-    quench.ok(["samples", "send", "--all"]);
+    // One of them comes by a button, which starts what it is for.
+    let sent = quench
+        .command(["samples", "send", "--all"])
+        .env("QUENCH_ACTIONS", r#"{"remediate": {"playbook": "mail"}}"#)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&sent.stderr);
+    assert!(sent.status.success(), "{said}");
     let findings = quench.json(["findings", "list", "--limit", "1000"]);
     assert!(findings.len() >= 30, "{}", findings.len());
     assert!(findings.iter().all(|finding| finding["sample"] == true));
@@ -265,6 +272,16 @@ fn every_sample_goes_through_and_is_marked() {
         .filter(|finding| finding["kind"] == "alert")
         .count();
     assert!(quench.mails().len() >= alerts / 2 && !quench.mails().is_empty());
+}
+
+#[test]
+fn a_button_that_starts_nothing_is_told() {
+    let quench = with_rules("alert", "");
+    let sent = quench.output(["samples", "send", "security-hub-custom-action"]);
+    assert_eq!(sent.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&sent.stderr);
+    assert!(said.contains("`remediate` starts no playbook"), "{said}");
+    assert!(said.contains("QUENCH_ACTIONS"), "{said}");
 }
 
 #[test]
