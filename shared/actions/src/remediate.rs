@@ -168,14 +168,14 @@ pub async fn plan(
 /// # Errors
 /// See [`Fault`]; [`Fault::Changed`] where it is not.
 pub async fn apply(aws: &Aws, plan: &Plan, entry: Entry, now: Timestamp) -> Result<Effect, Fault> {
-    let (remediation, identity) = opened(plan)?;
-    let api = Api::open(aws, &plan.target).await?;
-    let found = remediation.read(&api, &plan.parameters).await?;
-    let (is, before, after) = (
-        identity(&found),
-        identity(&plan.before),
-        identity(&plan.after),
-    );
+    let remediation = plan.remediation;
+    let api = open(aws, plan).await?;
+    let Standing {
+        found,
+        is,
+        before,
+        after,
+    } = stand(&api, plan).await?;
     if is == after {
         return Ok(Effect::Already);
     }
@@ -202,14 +202,14 @@ pub async fn apply(aws: &Aws, plan: &Plan, entry: Entry, now: Timestamp) -> Resu
 /// # Errors
 /// See [`Fault`]; [`Fault::Changed`] where it is not.
 pub async fn undo(aws: &Aws, plan: &Plan, now: Timestamp) -> Result<Effect, Fault> {
-    let (remediation, identity) = opened(plan)?;
-    let api = Api::open(aws, &plan.target).await?;
-    let found = remediation.read(&api, &plan.parameters).await?;
-    let (is, before, after) = (
-        identity(&found),
-        identity(&plan.before),
-        identity(&plan.after),
-    );
+    let remediation = plan.remediation;
+    let api = open(aws, plan).await?;
+    let Standing {
+        found,
+        is,
+        before,
+        after,
+    } = stand(&api, plan).await?;
     if is == before {
         return Ok(Effect::Already);
     }
@@ -228,7 +228,8 @@ pub async fn undo(aws: &Aws, plan: &Plan, now: Timestamp) -> Result<Effect, Faul
 /// # Errors
 /// See [`Fault`]; what may pass by itself is borne until time is up.
 pub async fn verify(aws: &Aws, plan: &Plan, goal: Goal, until: Instant) -> Result<Verified, Fault> {
-    let (remediation, identity) = opened(plan)?;
+    plan.check()?;
+    let remediation = plan.remediation;
     let goal = match goal {
         Goal::After => &plan.after,
         Goal::Before => &plan.before,
@@ -240,12 +241,15 @@ pub async fn verify(aws: &Aws, plan: &Plan, goal: Goal, until: Instant) -> Resul
             remediation.read(&api, &plan.parameters).await
         };
         let not_yet = match looked.await {
-            Ok(found) if identity(&found) == identity(goal) && is_settled(&found) => {
+            Ok(found)
+                if remediation.identity(&found) == remediation.identity(goal)
+                    && is_settled(&found) =>
+            {
                 return Ok(Verified::Holds { found });
             }
             Ok(found) => {
                 let reason = match is_settled(&found) {
-                    true => plan::paths(&identity(goal), &identity(&found)),
+                    true => plan::paths(&remediation.identity(goal), &remediation.identity(&found)),
                     false => "the service is not done with it".to_owned(),
                 };
                 Verified::NotYet { found, reason }
@@ -264,12 +268,29 @@ pub async fn verify(aws: &Aws, plan: &Plan, goal: Goal, until: Instant) -> Resul
     }
 }
 
-/// The remediation of a plan that is the one it was made as, and what of its states is compared.
-fn opened(plan: &Plan) -> Result<(Remediation, impl Fn(&Value) -> Value), Fault> {
-    let remediation = plan.remediation;
-    let identity = move |state: &Value| remediation.identity(state);
+/// A resource as it is, and what of it and of a plan's two states is compared.
+struct Standing {
+    found: Value,
+    is: Value,
+    before: Value,
+    after: Value,
+}
+
+/// Gets ready to follow a plan that is the one it was made as.
+async fn open<'a>(aws: &Aws, plan: &'a Plan) -> Result<Api<'a>, Fault> {
     plan.check()?;
-    Ok((remediation, identity))
+    Api::open(aws, &plan.target).await
+}
+
+async fn stand(api: &Api<'_>, plan: &Plan) -> Result<Standing, Fault> {
+    let remediation = plan.remediation;
+    let found = remediation.read(api, &plan.parameters).await?;
+    Ok(Standing {
+        is: remediation.identity(&found),
+        before: remediation.identity(&plan.before),
+        after: remediation.identity(&plan.after),
+        found,
+    })
 }
 
 fn changed(planned: &Value, found: Value) -> Fault {

@@ -21,16 +21,10 @@ pub enum Service {
     StepFunctions,
     /// AWS Lambda; REST with JSON.
     Lambda,
-    /// AWS Security Hub; REST with JSON.
-    SecurityHub,
-    /// Amazon `CloudWatch` Logs; JSON.
-    Logs,
     /// AWS KMS; JSON.
     Kms,
     /// AWS Organizations; JSON.
     Organizations,
-    /// Amazon SNS; query.
-    Sns,
     /// Amazon S3; REST with XML.
     S3,
     /// Amazon EC2; query.
@@ -39,8 +33,6 @@ pub enum Service {
     Iam,
     /// Amazon RDS; query.
     Rds,
-    /// AWS `CloudFormation`; query.
-    CloudFormation,
     /// Amazon S3, settings of whole accounts; REST with XML.
     S3Control,
     /// AWS `CloudTrail`; JSON.
@@ -58,7 +50,7 @@ pub(super) struct Json {
 
 impl Service {
     /// Every service.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 17] = [
         DynamoDb,
         Sqs,
         Ses,
@@ -68,16 +60,12 @@ impl Service {
         Events,
         StepFunctions,
         Lambda,
-        SecurityHub,
-        Logs,
         Kms,
         Organizations,
-        Sns,
         S3,
         Ec2,
         Iam,
         Rds,
-        CloudFormation,
         S3Control,
         CloudTrail,
     ];
@@ -95,16 +83,12 @@ impl Service {
             Events => "EventBridge",
             StepFunctions => "Step Functions",
             Lambda => "Lambda",
-            SecurityHub => "Security Hub",
-            Logs => "CloudWatch Logs",
             Kms => "KMS",
             Organizations => "Organizations",
-            Sns => "SNS",
             S3 => "S3",
             Ec2 => "EC2",
             Iam => "IAM",
             Rds => "RDS",
-            CloudFormation => "CloudFormation",
             S3Control => "S3 Control",
             CloudTrail => "CloudTrail",
         }
@@ -122,16 +106,12 @@ impl Service {
             Events => "events",
             StepFunctions => "states",
             Lambda => "lambda",
-            SecurityHub => "securityhub",
-            Logs => "logs",
             Kms => "kms",
             Organizations => "organizations",
-            Sns => "sns",
             S3 | S3Control => "s3",
             Ec2 => "ec2",
             Iam => "iam",
             Rds => "rds",
-            CloudFormation => "cloudformation",
             CloudTrail => "cloudtrail",
         }
     }
@@ -161,16 +141,12 @@ impl Service {
             Events => "EVENTBRIDGE",
             StepFunctions => "SFN",
             Lambda => "LAMBDA",
-            SecurityHub => "SECURITYHUB",
-            Logs => "CLOUDWATCH_LOGS",
             Kms => "KMS",
             Organizations => "ORGANIZATIONS",
-            Sns => "SNS",
             S3 => "S3",
             Ec2 => "EC2",
             Iam => "IAM",
             Rds => "RDS",
-            CloudFormation => "CLOUDFORMATION",
             S3Control => "S3_CONTROL",
             CloudTrail => "CLOUDTRAIL",
         }
@@ -185,15 +161,13 @@ impl Service {
             Ssm => ("AmazonSSM", "1.1"),
             Events => ("AWSEvents", "1.1"),
             StepFunctions => ("AWSStepFunctions", "1.0"),
-            Logs => ("Logs_20140328", "1.1"),
             Kms => ("TrentService", "1.1"),
             Organizations => ("AWSOrganizationsV20161128", "1.1"),
             CloudTrail => (
                 "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101",
                 "1.1",
             ),
-            Ses | Sts | Lambda | SecurityHub | Sns | S3 | Ec2 | Iam | Rds | CloudFormation
-            | S3Control => {
+            Ses | Sts | Lambda | S3 | Ec2 | Iam | Rds | S3Control => {
                 return None;
             }
         };
@@ -204,11 +178,9 @@ impl Service {
     pub(super) fn query_version(self) -> Option<&'static str> {
         Some(match self {
             Sts => "2011-06-15",
-            Sns => "2010-03-31",
             Ec2 => "2016-11-15",
             Iam => "2010-05-08",
             Rds => "2014-10-31",
-            CloudFormation => "2010-05-15",
             _ => return None,
         })
     }

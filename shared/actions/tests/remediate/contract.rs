@@ -24,6 +24,8 @@ pub(crate) struct Case<'a> {
     pub(crate) undoes: &'a [&'a str],
     /// A resource that is not there; none where it always is.
     pub(crate) missing: Option<&'a str>,
+    /// When every plan of the case is made: what a plan says of time is then the same in all of them.
+    pub(crate) at: Timestamp,
 }
 
 impl<'a> Case<'a> {
@@ -36,6 +38,7 @@ impl<'a> Case<'a> {
             applies: &[],
             undoes: &[],
             missing: None,
+            at: now(),
         }
     }
 
@@ -54,7 +57,7 @@ impl<'a> Case<'a> {
 
     pub(crate) async fn plan(&self, resource: &str) -> Result<Plan, Fault> {
         let (aws, target) = (&self.world.aws, self.target(resource));
-        plan(aws, self.remediation(), &target, &self.given(), now()).await
+        plan(aws, self.remediation(), &target, &self.given(), self.at).await
     }
 
     pub(crate) async fn apply(&self, plan: &Plan, entry: Entry) -> Result<Effect, Fault> {
