@@ -63,7 +63,13 @@ pub fn prepare(kind: &StepKind, context: &Context) -> Result<Option<Action>, Act
         | StepKind::Set(_)
         | StepKind::Wait(_)
         | StepKind::Stop(_)
-        | StepKind::Playbook(_) => return Ok(None),
+        | StepKind::Playbook(_)
+        | StepKind::Remediate(_)
+        | StepKind::Approve(_)
+        | StepKind::Ssm(_)
+        | StepKind::Lambda(_)
+        | StepKind::StepFunctions(_)
+        | StepKind::Finding(_) => return Ok(None),
     }))
 }
 

@@ -38,9 +38,10 @@ mod stop_instance;
 
 pub use facts::{Facts, Fit, FitSource, Parameter, Permission, Phase, Risk, Scope, Takes};
 pub use fault::Fault;
-pub use guard::{Exempt, InvalidExemption, Tags, Verdict, exempt, tags};
+pub use guard::{Tags, Verdict, exempt, tags};
 pub use parameters::Parameters;
 pub use plan::{Change, Plan};
+pub use quench_automations::Exempt;
 pub use remediation::{Remediation, UnknownRemediation};
 pub use session::session_policy;
 pub use target::{Kind, Target};

@@ -1,3 +1,4 @@
+use crate::guards::Guards;
 use jiff::Timestamp;
 use quench_findings::{Kind, Transition};
 use quench_matching::Condition;
@@ -31,6 +32,9 @@ pub struct Automation {
     /// How far its remediations may go; absent means the playbook's own default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
+    /// What keeps its remediations from doing too much.
+    #[serde(default, skip_serializing_if = "Guards::is_empty")]
+    pub guards: Guards,
     /// Lower goes first among the automations that match one finding.
     #[serde(default = "default_order")]
     pub order: i64,

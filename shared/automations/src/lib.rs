@@ -9,6 +9,7 @@ mod diagnostics;
 mod duration;
 mod fires;
 mod gallery;
+mod guards;
 mod load;
 mod nearest;
 mod organization;
@@ -28,13 +29,15 @@ pub use diagnostics::{Diagnostic, Diagnostics, Gravity, Related};
 pub use duration::parse_duration;
 pub use fires::fires;
 pub use gallery::{Template, gallery};
+pub use guards::{Blackout, Day, Exempt, Guards, InvalidExemption};
 pub use load::{Definitions, Library, Loaded, SourceFile, load};
 pub use nearest::nearest;
 pub use organization::Organization;
 pub use playbook::{
-    DEEPEST_CALL, EmailStep, ForEachStep, HttpStep, IfStep, OnError, OnUnknown, Parameter,
-    ParameterType, Playbook, PlaybookStep, Requirements, Retry, SlackStep, Step, StepKind,
-    StopStep, TeamsStep, WaitStep, WebhookStep,
+    Approval, ApproveStep, DEEPEST_CALL, EmailStep, FindingStep, ForEachStep, HttpStep, IfStep,
+    LambdaStep, OnError, OnUnknown, Parameter, ParameterType, Playbook, PlaybookStep,
+    RemediateStep, Requirements, Retry, SlackStep, SsmStep, Step, StepFunctionsStep, StepKind,
+    StopStep, TeamsStep, WaitStep, WebhookStep, WorkflowStatus,
 };
 pub use rulebook::{Gate, GateKind, InvalidAutomation, Match, Rulebook, Verdict};
 pub use secrets::{names_credential, names_secret};

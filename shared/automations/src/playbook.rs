@@ -141,6 +141,33 @@ pub enum StepKind {
     Stop(StopStep),
     /// Does the steps of another playbook.
     Playbook(PlaybookStep),
+    /// Plans a remediation of one resource and, as far as the mode allows, applies it.
+    Remediate(RemediateStep),
+    /// Asks people whether the run may go on.
+    Approve(ApproveStep),
+    /// Runs a runbook of Systems Manager Automation.
+    Ssm(SsmStep),
+    /// Invokes a Lambda function.
+    Lambda(LambdaStep),
+    /// Starts an execution of a state machine.
+    StepFunctions(StepFunctionsStep),
+    /// Writes back to the finding where it comes from.
+    Finding(FindingStep),
+}
+
+impl StepKind {
+    /// Says whether the mode of a run decides if it is done: planned or written down alone, asked for first, or done.
+    #[must_use]
+    pub fn follows_mode(&self) -> bool {
+        matches!(
+            self,
+            Self::Remediate(_)
+                | Self::Ssm(_)
+                | Self::Lambda(_)
+                | Self::StepFunctions(_)
+                | Self::Finding(_)
+        )
+    }
 }
 
 /// Mail. All text is template.
@@ -287,6 +314,139 @@ pub struct PlaybookStep {
     /// Values of its parameters; text is template.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub with: Map<String, Value>,
+}
+
+/// A remediation of one resource.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RemediateStep {
+    /// Name of the remediation.
+    pub name: String,
+    /// Template: ARN or id of the resource; absent means the one resource of the finding that the remediation takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// Template: account of the resource, where its ARN does not say; absent means the finding's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Template: region of the resource, where its ARN does not say; absent means the finding's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// What is said to the remediation; text is template.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub with: Map<String, Value>,
+    /// Who is asked first where the mode says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
+    /// How long the resource is read back until it is as planned; absent means two minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<Duration>,
+}
+
+/// Who is asked, and for how long.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Approval {
+    /// Template that yields one address or a list, or a list of templates; absent means that nobody is told, and
+    /// whoever may decide looks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Value>,
+    /// Template: what the people who are asked ought to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// How long an answer is waited for; absent means three days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Duration>,
+}
+
+/// A question to people, with what would be done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ApproveStep {
+    /// Who is asked, and for how long.
+    #[serde(flatten)]
+    pub approval: Approval,
+    /// The remediation that is planned and shown; a later step that applies the same one does not ask again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remediate: Option<RemediateStep>,
+}
+
+/// A runbook of Systems Manager Automation. All text is template.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SsmStep {
+    /// Name or ARN of the document.
+    pub document: String,
+    /// Version of the document; absent means its default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Parameters, name to one text or a list of texts.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub parameters: Map<String, Value>,
+    /// Account that it runs in; absent means the finding's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Region that it runs in; absent means the finding's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Who is asked first where the mode says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
+}
+
+/// An invocation of a Lambda function. All text is template.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LambdaStep {
+    /// Name or ARN of the function.
+    pub function: String,
+    /// Version or alias.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub qualifier: Option<String>,
+    /// What it is called with, any JSON; absent means the finding without `raw`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Value>,
+    /// Whether the step ends as soon as the call is accepted.
+    #[serde(default)]
+    pub detached: bool,
+    /// Who is asked first where the mode says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
+}
+
+/// An execution of a state machine. All text is template.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepFunctionsStep {
+    /// ARN of the state machine.
+    pub state_machine: String,
+    /// What it is started with, any JSON; absent means the finding without `raw`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Value>,
+    /// Whether the step ends as soon as the execution is started, and does not wait for its end.
+    #[serde(default)]
+    pub detached: bool,
+    /// Who is asked first where the mode says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
+}
+
+/// What is written back to a finding of Security Hub. All text is template.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FindingStep {
+    /// A note, at most 512 characters (API reference of Security Hub, `NoteUpdate`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Workflow status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<WorkflowStatus>,
+}
+
+/// Where the people who work on a finding of Security Hub stand with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkflowStatus {
+    /// Nobody has looked at it.
+    New,
+    /// Its owner was told.
+    Notified,
+    /// It was looked at and needs nothing.
+    Suppressed,
+    /// It was mended.
+    Resolved,
 }
 
 /// How transient failures of a step are retried: exponential backoff with full jitter.

@@ -3,6 +3,7 @@ use super::fault::Fault;
 use super::target::{Kind, Target};
 use crate::aws::{Aws, Element, Service};
 use crate::neutral;
+use quench_automations::Exempt;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -10,36 +11,6 @@ use std::collections::BTreeMap;
 
 /// The tags of a resource, by key.
 pub type Tags = BTreeMap<String, String>;
-
-/// What remediations are kept from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Exempt {
-    /// Tags as `key`, or `key=value`; a `*` in a value stands for anything. One that a resource bears exempts it.
-    pub tags: Vec<String>,
-    /// ARNs or ids; a `*` stands for anything.
-    pub resources: Vec<String>,
-    /// Accounts, by their twelve digits.
-    pub accounts: Vec<String>,
-    /// The key of the tag by which the owner of a resource keeps it from every remediation, unless its value is `false`.
-    pub break_glass: String,
-}
-
-impl Default for Exempt {
-    fn default() -> Self {
-        Self {
-            tags: Vec::new(),
-            resources: Vec::new(),
-            accounts: Vec::new(),
-            break_glass: "quench:exempt".to_owned(),
-        }
-    }
-}
-
-/// An exemption that cannot be meant.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("exemption `{0}` {1}")]
-pub struct InvalidExemption(String, &'static str);
 
 /// Whether a resource may be changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,50 +28,6 @@ pub enum Verdict {
         /// Why nobody can.
         reason: String,
     },
-}
-
-impl Exempt {
-    /// Finds exemptions that could never hold, so that nobody relies upon them.
-    ///
-    /// # Errors
-    /// Every one of them.
-    pub fn check(&self) -> Result<(), Vec<InvalidExemption>> {
-        let wrong = |text: &String, why| InvalidExemption(neutral::line(text, 200), why);
-        let mut faults = Vec::new();
-        for account in &self.accounts {
-            if account.len() != 12 || !account.bytes().all(|digit| digit.is_ascii_digit()) {
-                faults.push(wrong(
-                    account,
-                    "is no account; write its twelve digits in quotes",
-                ));
-            }
-        }
-        for tag in &self.tags {
-            if tag
-                .split('=')
-                .next()
-                .is_none_or(|key| key.trim().is_empty())
-            {
-                faults.push(wrong(tag, "names no tag; write `key` or `key=value`"));
-            }
-        }
-        for resource in &self.resources {
-            if resource.trim().is_empty() {
-                faults.push(wrong(resource, "names no resource; write its ARN or id"));
-            }
-        }
-        if self.break_glass.trim().is_empty() {
-            faults.push(wrong(
-                &self.break_glass,
-                "names no tag for breaking the glass",
-            ));
-        }
-        if faults.is_empty() {
-            Ok(())
-        } else {
-            Err(faults)
-        }
-    }
 }
 
 /// Says whether a target may be changed; tags that cannot be read leave that open, which means no.

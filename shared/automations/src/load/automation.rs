@@ -3,7 +3,7 @@ use super::reader::Reader;
 use super::references::{Call, Caller};
 use crate::templates::Names;
 use crate::yaml::{Content, Node};
-use crate::{Automation, AutomationTest, Mode, PlaybookCall, scope};
+use crate::{Automation, AutomationTest, Guards, Mode, PlaybookCall, scope};
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -110,6 +110,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Automation> {
         when,
         run,
         mode,
+        guards: Guards::default(),
         order,
         expires,
         enabled,
