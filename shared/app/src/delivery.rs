@@ -15,6 +15,10 @@ use tracing::Instrument;
 /// The longest that a queue service holds a message back.
 const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
 
+/// The attribute of a message that says for how many seconds its sender wanted it held back: SQS tells those who
+/// receive it when it was sent, but not that.
+pub const HELD_BACK: &str = "held_back_seconds";
+
 /// A message to be dealt with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
@@ -22,7 +26,7 @@ pub struct Delivery {
     pub id: String,
     /// A payload, or the id of a run.
     pub body: Vec<u8>,
-    /// When it was sent, where the queue tells.
+    /// When it was sent, or was to be received at the earliest, where the queue tells.
     pub sent: Option<Timestamp>,
     /// How many times it was delivered, this one included.
     pub received: u32,

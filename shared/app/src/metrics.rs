@@ -60,7 +60,7 @@ pub(crate) enum Count {
 pub(crate) enum Timed {
     /// From a finding's last change, as its source tells, to its storing.
     SourceDelay,
-    /// From a message's sending to its delivery.
+    /// From a message's sending, or the time that it was held back until, to its delivery.
     QueueAge,
     /// From a run's making, just after its finding was stored, to its first notification.
     TimeToNotify,

@@ -1,7 +1,7 @@
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::Diagnostic;
-use quench_app::delivery::{Delivery, Undelivered};
+use quench_app::delivery::{Delivery, HELD_BACK, Undelivered};
 
 /// Why a whole batch has to be delivered again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,9 +50,12 @@ fn delivery(record: SqsMessage) -> Delivery {
     let number = |name: &str| -> Option<i64> { record.attributes.get(name)?.parse().ok() };
     let sent = number("SentTimestamp").and_then(|sent| Timestamp::from_millisecond(sent).ok());
     let received = number("ApproximateReceiveCount").and_then(|count| count.try_into().ok());
+    let held = record.message_attributes.get(HELD_BACK);
+    let held = held.and_then(|held| held.string_value.as_deref()?.parse().ok());
+    let held = SignedDuration::from_secs(held.unwrap_or_default());
     Delivery {
         id: record.message_id.unwrap_or_default(),
-        sent,
+        sent: sent.and_then(|sent| sent.checked_add(held).ok()),
         received: received.unwrap_or(1),
         body: record.body.unwrap_or_default().into_bytes(),
     }
@@ -97,6 +100,12 @@ mod tests {
         let told = delivery(serde_json::from_value(record).unwrap());
         assert_eq!(told.received, 3);
         assert_eq!(told.sent.unwrap().as_millisecond(), 1_763_786_096_123);
+        let record = json!({
+            "attributes": {"SentTimestamp": "1763786096123"},
+            "messageAttributes": {HELD_BACK: {"dataType": "Number", "stringValue": "30"}},
+        });
+        let told = delivery(serde_json::from_value(record).unwrap());
+        assert_eq!(told.sent.unwrap().as_millisecond(), 1_763_786_126_123);
         let record =
             json!({"attributes": {"SentTimestamp": "soon", "ApproximateReceiveCount": "-1"}});
         let told = delivery(serde_json::from_value(record).unwrap());

@@ -1,6 +1,8 @@
 use super::{BATCH, whole_seconds};
+use crate::delivery::HELD_BACK;
 use crate::store::StoreError;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Bytes of a message, and of all messages of a request (`SendMessageBatch` in the API reference).
@@ -15,6 +17,16 @@ pub(super) struct Outgoing {
     pub(super) id: String,
     message_body: String,
     delay_seconds: u64,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    message_attributes: BTreeMap<&'static str, Attribute>,
+}
+
+/// What is told of a message besides its body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Attribute {
+    data_type: &'static str,
+    string_value: String,
 }
 
 impl Outgoing {
@@ -23,10 +35,16 @@ impl Outgoing {
     /// # Errors
     /// SQS would not take the body.
     pub(super) fn new(number: usize, body: &[u8], delay: Duration) -> Result<Outgoing, StoreError> {
+        let delay_seconds = whole_seconds(delay.min(LONGEST_DELAY));
+        let held = (delay_seconds > 0).then(|| Attribute {
+            data_type: "Number",
+            string_value: delay_seconds.to_string(),
+        });
         Ok(Outgoing {
             id: number.to_string(),
             message_body: text(body)?,
-            delay_seconds: whole_seconds(delay.min(LONGEST_DELAY)),
+            delay_seconds,
+            message_attributes: held.map(|held| (HELD_BACK, held)).into_iter().collect(),
         })
     }
 }
@@ -90,13 +108,36 @@ pub(super) fn batches(outgoing: Vec<Outgoing>) -> Vec<Vec<Outgoing>> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::json;
 
     fn outgoing(size: usize) -> Outgoing {
         Outgoing {
             id: String::new(),
             message_body: "x".repeat(size),
             delay_seconds: 0,
+            message_attributes: BTreeMap::new(),
         }
+    }
+
+    #[test]
+    fn a_message_that_is_held_back_tells_its_receiver_for_how_long() {
+        let sent = |delay| {
+            let outgoing = Outgoing::new(7, b"run", Duration::from_secs(delay)).unwrap();
+            serde_json::to_value(outgoing).unwrap()
+        };
+        assert_eq!(
+            sent(0),
+            json!({"Id": "7", "MessageBody": "run", "DelaySeconds": 0})
+        );
+        assert_eq!(
+            sent(3600),
+            json!({
+                "Id": "7",
+                "MessageBody": "run",
+                "DelaySeconds": 900,
+                "MessageAttributes": {HELD_BACK: {"DataType": "Number", "StringValue": "900"}},
+            })
+        );
     }
 
     #[test]
