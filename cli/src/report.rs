@@ -3,7 +3,7 @@
 use std::io;
 
 use jiff::Timestamp;
-use quench_app::{Entry, Event, Run, RunState, StartedBy};
+use quench_app::{Decision, Entry, Event, Run, RunState, StartedBy};
 use quench_findings::{Finding, Severity, Status};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -88,6 +88,7 @@ pub(crate) fn state(output: Output, state: &RunState) -> String {
         RunState::Failed { reason } => {
             output.look(Look::Bad, format!("failed: {}", one_line(reason)))
         }
+        RunState::Undone { by } => output.look(Look::Good, format!("undone, by {}", one_line(by))),
     }
 }
 
@@ -248,5 +249,97 @@ fn event(output: Output, entry: &Entry) -> String {
         ),
         Event::Waiting { until } => format!("pauses until {}", time(*until)),
         Event::Reopened => "taken up again".to_owned(),
+        Event::Planned { plan, mode } => match &plan.nothing_to_do {
+            Some(why) => format!("planned{again}: nothing to do: {}", one_line(why)),
+            None => format!(
+                "planned{again} ({}): {}",
+                word(mode),
+                counted(plan.changes.len(), "change")
+            ),
+        },
+        Event::Proposed { content, mode, .. } => format!(
+            "written down{again} ({}) {}",
+            word(mode),
+            output.look(Look::Dim, shorten(&one_line(&gist(content)), 200))
+        ),
+        Event::Guarded { checks, .. } => {
+            let told: Vec<String> = checks
+                .iter()
+                .map(|check| {
+                    let (guard, ruling) = (word(check.guard), word(check.ruling));
+                    format!("{guard} {ruling}: {}", one_line(&check.about))
+                })
+                .collect();
+            format!("guards: {}", told.join("; "))
+        }
+        Event::Held { reason, until } => format!(
+            "{} until {}: {}",
+            output.look(Look::Doubt, "held"),
+            time(*until),
+            one_line(reason)
+        ),
+        Event::Asked {
+            approval,
+            to,
+            until,
+            ..
+        } => format!(
+            "asked for approval {approval} until {}{}",
+            time(*until),
+            match to.len() {
+                0 => String::new(),
+                _ => format!(": {}", one_line(&to.join(", "))),
+            }
+        ),
+        Event::Decided {
+            decision,
+            by,
+            reason,
+            ..
+        } => {
+            let look = match decision {
+                Decision::Approved => Look::Good,
+                Decision::Denied | Decision::Expired => Look::Bad,
+            };
+            let mut told = output.look(look, word(decision));
+            for (before, text) in [(" by ", by), (": ", reason)] {
+                if let Some(text) = text {
+                    told.push_str(before);
+                    told.push_str(&one_line(text));
+                }
+            }
+            told
+        }
+        Event::Outdated { reason } => format!(
+            "{}: {}",
+            output.look(Look::Doubt, "planned anew"),
+            one_line(reason)
+        ),
+        Event::Applying { .. } => format!("applying{again}"),
+        Event::Applied { effect } => format!("applied: {}", word(effect)),
+        Event::UndoAsked { by, step } => match step {
+            Some(step) => format!(
+                "undo of step {} asked for by {}",
+                one_line(step),
+                one_line(by)
+            ),
+            None => format!("undo asked for by {}", one_line(by)),
+        },
+        Event::Undoing { .. } => "undoing".to_owned(),
+        Event::Undone { effect, .. } => {
+            format!("{}: {}", output.look(Look::Good, "undone"), word(effect))
+        }
+        Event::UndoFailed { reason, .. } => format!(
+            "{}: {}",
+            output.look(Look::Bad, "not undone"),
+            one_line(reason)
+        ),
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
     }
 }

@@ -32,7 +32,7 @@ pub use clock::Clock;
 pub use config::{Config, Host, InvalidConfig, Mail};
 pub use engine::{EngineError, Outcome, execute};
 pub use queue::{DeadLetter, Depth, Message, Queue, Queues, Sending, Sqs};
-pub use run::{Entry, Event, Run, RunState, StartedBy};
+pub use run::{Check, Decision, Entry, Event, Guard, Ruling, Run, RunState, StartedBy};
 #[cfg(feature = "local")]
 pub use store::Sqlite;
 pub use store::{

@@ -1,4 +1,5 @@
 use jiff::Timestamp;
+use quench_actions::remediate::{Effect, Plan};
 use quench_automations::Mode;
 use quench_findings::{Finding, Transition};
 use serde::{Deserialize, Serialize};
@@ -99,6 +100,11 @@ pub enum RunState {
         /// Why.
         reason: String,
     },
+    /// What it had changed was restored.
+    Undone {
+        /// Who wanted it so.
+        by: String,
+    },
 }
 
 /// One line of a run's journal.
@@ -156,6 +162,154 @@ pub enum Event {
     },
     /// The failed run was set going again; what failed it is tried afresh.
     Reopened,
+    /// The resource was read, and this is what the remediation would change; nothing is changed yet.
+    Planned {
+        /// What, and all that undoing it needs.
+        plan: Box<Plan>,
+        /// How far the step may go.
+        mode: Mode,
+    },
+    /// This is what a step would do that is no remediation; nothing is done yet.
+    Proposed {
+        /// What, rendered, secrets redacted.
+        content: Value,
+        /// SHA-256, in hexadecimal digits, of what would be done, and of the run and the step.
+        hash: String,
+        /// How far the step may go.
+        mode: Mode,
+    },
+    /// The guards were asked.
+    Guarded {
+        /// How far the step may go, as far as is known now.
+        mode: Mode,
+        /// What each of them says.
+        checks: Vec<Check>,
+    },
+    /// A guard keeps the step from going on.
+    Held {
+        /// Which, and why.
+        reason: String,
+        /// When it is asked again.
+        until: Timestamp,
+    },
+    /// People were asked whether it may be done.
+    Asked {
+        /// Id of the approval.
+        approval: String,
+        /// Hash of the plan or the proposal that they were shown.
+        hash: String,
+        /// Their addresses; none where whoever may decide looks for it.
+        to: Vec<String>,
+        /// When the question expires.
+        until: Timestamp,
+    },
+    /// There is an answer, or there will be none.
+    Decided {
+        /// Id of the approval.
+        approval: String,
+        /// Which.
+        decision: Decision,
+        /// Who decided; none where nobody did.
+        by: Option<String>,
+        /// Why, in their words.
+        reason: Option<String>,
+    },
+    /// What was planned cannot be done any more as it was planned; it is planned anew.
+    Outdated {
+        /// Why.
+        reason: String,
+    },
+    /// The plan is about to be applied.
+    Applying {
+        /// Its hash.
+        hash: String,
+    },
+    /// The plan was applied; it is not read back yet.
+    Applied {
+        /// What came of it.
+        effect: Effect,
+    },
+    /// What the run has changed is to be restored.
+    UndoAsked {
+        /// Who asked.
+        by: String,
+        /// The step, where it is one alone.
+        step: Option<String>,
+    },
+    /// What a plan changed is about to be restored.
+    Undoing {
+        /// Its hash.
+        hash: String,
+    },
+    /// What a plan changed was restored, and read back.
+    Undone {
+        /// Its hash.
+        hash: String,
+        /// What came of it.
+        effect: Effect,
+    },
+    /// What a plan changed is not restored, and nothing was overwritten.
+    UndoFailed {
+        /// Its hash.
+        hash: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What came of a question to people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// It may be done.
+    Approved,
+    /// It may not.
+    Denied,
+    /// Nobody answered in time, so it may not.
+    Expired,
+}
+
+/// What a guard says of a step that would change something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// Which guard.
+    pub guard: Guard,
+    /// What it says.
+    pub ruling: Ruling,
+    /// Why, in one line.
+    pub about: String,
+}
+
+/// What keeps automations from doing too much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guard {
+    /// Whether the automation that started the run is still in force.
+    Automation,
+    /// How far it may go by now.
+    Mode,
+    /// What is left alone.
+    Exempt,
+    /// When nothing is changed.
+    Blackout,
+    /// Resources that one run may change.
+    MaxResources,
+    /// Resources that the automation may change within an hour.
+    MaxPerHour,
+}
+
+/// What a guard says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ruling {
+    /// It has nothing against it.
+    Passes,
+    /// The resource is left alone, as somebody wished.
+    Exempt,
+    /// Not now.
+    Waits,
+    /// No; also where nobody can tell.
+    Stops,
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ impl Progress {
                 line,
             },
             Event::Waiting { until } => Stage::Paused { until: *until },
-            Event::Reopened => return,
+            _ => return,
         };
     }
 

@@ -1,7 +1,8 @@
 use crate::run::{Entry, Event};
 use quench_actions::Outside;
+use quench_actions::remediate::Plan;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const REDACTED: &str = "[redacted]";
 
@@ -66,13 +67,26 @@ impl Redaction {
         }
     }
 
+    /// Why a plan must not be written down: without what is secret in it, nothing could be restored.
+    fn unwritable(&self, plan: &Plan) -> Option<String> {
+        let mut redacted = json!(plan);
+        self.value(&mut redacted);
+        (redacted != json!(plan)).then(|| {
+            format!(
+                "{} holds a secret of a connection, which must not be written down; nothing is changed; \
+                 give the connection another secret",
+                plan.target
+            )
+        })
+    }
+
     /// An entry as it may be written.
     pub(crate) fn entry(&self, mut entry: Entry) -> Entry {
         if self.secrets.is_empty() {
             return entry;
         }
         match &mut entry.event {
-            Event::Started { content } => self.value(content),
+            Event::Started { content } | Event::Proposed { content, .. } => self.value(content),
             Event::Succeeded {
                 summary, output, ..
             } => {
@@ -81,10 +95,35 @@ impl Redaction {
             }
             Event::Retrying { reason, .. }
             | Event::Failed { reason }
-            | Event::Unknown { reason } => {
+            | Event::Unknown { reason }
+            | Event::Held { reason, .. }
+            | Event::Outdated { reason }
+            | Event::UndoFailed { reason, .. } => {
                 *reason = self.text(reason);
             }
-            Event::Waiting { .. } | Event::Reopened => {}
+            Event::Guarded { checks, .. } => {
+                for check in checks {
+                    check.about = self.text(&check.about);
+                }
+            }
+            Event::Decided { reason, .. } => {
+                if let Some(reason) = reason {
+                    *reason = self.text(reason);
+                }
+            }
+            Event::Planned { plan, .. } => {
+                if let Some(reason) = self.unwritable(plan) {
+                    entry.event = Event::Failed { reason };
+                }
+            }
+            Event::Waiting { .. }
+            | Event::Reopened
+            | Event::Asked { .. }
+            | Event::Applying { .. }
+            | Event::Applied { .. }
+            | Event::UndoAsked { .. }
+            | Event::Undoing { .. }
+            | Event::Undone { .. } => {}
         }
         entry
     }
@@ -102,7 +141,6 @@ fn collect(value: &Value, references: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn secrets_go_out_of_all_texts_the_longer_one_first() {

@@ -326,6 +326,19 @@ impl World {
                     Event::Unknown { .. } => "unknown",
                     Event::Waiting { .. } => "waiting",
                     Event::Reopened => "reopened",
+                    Event::Planned { .. } => "planned",
+                    Event::Proposed { .. } => "proposed",
+                    Event::Guarded { .. } => "guarded",
+                    Event::Held { .. } => "held",
+                    Event::Asked { .. } => "asked",
+                    Event::Decided { .. } => "decided",
+                    Event::Outdated { .. } => "outdated",
+                    Event::Applying { .. } => "applying",
+                    Event::Applied { .. } => "applied",
+                    Event::UndoAsked { .. } => "undo asked",
+                    Event::Undoing { .. } => "undoing",
+                    Event::Undone { .. } => "undone",
+                    Event::UndoFailed { .. } => "undo failed",
                 };
                 format!("{} {} {event}", entry.path, entry.attempt)
             })

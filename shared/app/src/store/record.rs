@@ -146,17 +146,19 @@ pub enum RunStage {
     Succeeded,
     Stopped,
     Failed,
+    Undone,
 }
 
 impl RunStage {
     /// Every stage, in the order of a run's life.
-    pub const ALL: [RunStage; 6] = [
+    pub const ALL: [RunStage; 7] = [
         RunStage::Queued,
         RunStage::Running,
         RunStage::Waiting,
         RunStage::Succeeded,
         RunStage::Stopped,
         RunStage::Failed,
+        RunStage::Undone,
     ];
 
     /// The stage of a state.
@@ -168,6 +170,7 @@ impl RunStage {
             RunState::Succeeded => RunStage::Succeeded,
             RunState::Stopped { .. } => RunStage::Stopped,
             RunState::Failed { .. } => RunStage::Failed,
+            RunState::Undone { .. } => RunStage::Undone,
         }
     }
 
@@ -180,6 +183,7 @@ impl RunStage {
             RunStage::Succeeded => "succeeded",
             RunStage::Stopped => "stopped",
             RunStage::Failed => "failed",
+            RunStage::Undone => "undone",
         }
     }
 
@@ -187,7 +191,7 @@ impl RunStage {
     pub fn is_finished(self) -> bool {
         matches!(
             self,
-            RunStage::Succeeded | RunStage::Stopped | RunStage::Failed
+            RunStage::Succeeded | RunStage::Stopped | RunStage::Failed | RunStage::Undone
         )
     }
 }

@@ -292,7 +292,10 @@ fn due(state: &RunState, since: Timestamp) -> Option<Timestamp> {
     match state {
         RunState::Queued | RunState::Running => Some(since),
         RunState::Waiting { until, .. } => Some(*until),
-        RunState::Succeeded | RunState::Stopped { .. } | RunState::Failed { .. } => None,
+        RunState::Succeeded
+        | RunState::Stopped { .. }
+        | RunState::Failed { .. }
+        | RunState::Undone { .. } => None,
     }
 }
 

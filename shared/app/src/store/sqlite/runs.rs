@@ -301,7 +301,10 @@ fn due(state: &RunState, since: Timestamp) -> Option<i64> {
     match state {
         RunState::Queued | RunState::Running => Some(micros(since)),
         RunState::Waiting { until, .. } => Some(micros(*until)),
-        RunState::Succeeded | RunState::Stopped { .. } | RunState::Failed { .. } => None,
+        RunState::Succeeded
+        | RunState::Stopped { .. }
+        | RunState::Failed { .. }
+        | RunState::Undone { .. } => None,
     }
 }
 
