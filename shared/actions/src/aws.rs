@@ -157,6 +157,17 @@ impl Aws {
         }
     }
 
+    /// Gets the keys that calls are signed with, where they are not at hand.
+    ///
+    /// # Errors
+    /// Why they cannot be had.
+    pub async fn sign_in(&self) -> Result<(), AwsError> {
+        let keys = self.credentials.keys(&self.shared.wire);
+        let limit = self.limits.total;
+        let keys = tokio::time::timeout(limit, keys).await;
+        keys.map_err(|_| too_late())?.map(drop)
+    }
+
     /// The limits of calls.
     #[must_use]
     pub fn limits(&self) -> Limits {
@@ -352,13 +363,7 @@ impl Aws {
         url.set_path(&format!("{below}{path}"));
         url.set_query(query.as_deref());
         let keys = self.credentials.keys(&self.shared.wire);
-        let credentials = timeout_at(deadline, keys).await.map_err(|_| {
-            let reason = "the place that hands them out does not answer in time".to_owned();
-            AwsError::Credentials {
-                reason,
-                transient: true,
-            }
-        })??;
+        let credentials = timeout_at(deadline, keys).await.map_err(|_| too_late())??;
         let mut headers = request.headers.clone();
         sign::sign(
             service,
@@ -401,6 +406,13 @@ impl Aws {
         let by = Duration::from_secs(skew.unsigned_abs());
         let now = SystemTime::now();
         if skew < 0 { now - by } else { now + by }
+    }
+}
+
+fn too_late() -> AwsError {
+    AwsError::Credentials {
+        reason: "the place that hands them out does not answer in time".to_owned(),
+        transient: true,
     }
 }
 

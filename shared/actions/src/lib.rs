@@ -10,6 +10,7 @@ mod action;
 pub mod address_guard;
 pub mod aws;
 pub mod call;
+pub mod cloud;
 mod context;
 pub mod http_client;
 pub mod mailer;
@@ -25,6 +26,7 @@ mod trust;
 pub use action::{Action, perform, prepare};
 pub use address_guard::AddressGuard;
 pub use aws::{Aws, AwsError};
+pub use cloud::Cloud;
 pub use context::Context;
 pub use http_client::HttpClient;
 #[cfg(feature = "local")]

@@ -1,4 +1,5 @@
-use crate::{Action, ActionError, HttpClient, Mailer, Secrets};
+use crate::aws::InvalidAws;
+use crate::{Action, ActionError, Cloud, HttpClient, Mailer, Secrets};
 use quench_automations::{Auth, Connection, ConnectionKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +15,8 @@ pub struct Outside {
     pub connections: Arc<BTreeMap<String, Connection>>,
     /// Where secret references lead.
     pub secrets: Secrets,
+    /// AWS, or what is missing to call it.
+    pub cloud: Result<Cloud, InvalidAws>,
 }
 
 impl Outside {

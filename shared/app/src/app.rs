@@ -83,7 +83,7 @@ impl App {
         aws: impl FnMut(&str) -> Option<String>,
     ) -> Result<App, OpenError> {
         let (store, queues, outside) = match &config.host {
-            Host::Machine { data } => open_machine(&config, data).await?,
+            Host::Machine { data } => open_machine(&config, data, aws).await?,
             Host::Aws { table, queues } => {
                 let (aws, outside) = outside::on_aws(&config, aws)?;
                 let store = Store::on_aws(aws.clone(), table, config.retention);
@@ -145,8 +145,12 @@ impl App {
 }
 
 #[cfg(feature = "local")]
-async fn open_machine(config: &Config, data: &Path) -> Result<(Store, Queues, Outside), OpenError> {
-    let outside = outside::on_machine(config)?;
+async fn open_machine(
+    config: &Config,
+    data: &Path,
+    aws: impl FnMut(&str) -> Option<String>,
+) -> Result<(Store, Queues, Outside), OpenError> {
+    let outside = outside::on_machine(config, aws)?;
     make_folder(data)?;
     let file = Sqlite::open(&data.join("quench.db")).await?;
     let queues = Queues::beside(&file, config.max_receives);
@@ -154,7 +158,11 @@ async fn open_machine(config: &Config, data: &Path) -> Result<(Store, Queues, Ou
 }
 
 #[cfg(not(feature = "local"))]
-async fn open_machine(_: &Config, _: &Path) -> Result<(Store, Queues, Outside), OpenError> {
+async fn open_machine(
+    _: &Config,
+    _: &Path,
+    _: impl FnMut(&str) -> Option<String>,
+) -> Result<(Store, Queues, Outside), OpenError> {
     Err(OpenError::Outside(
         "this program works on AWS only; set `QUENCH_TABLE`".to_owned(),
     ))

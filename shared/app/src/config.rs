@@ -1,6 +1,7 @@
 use crate::manual::Button;
 use crate::queue::Queue;
 use crate::webhook::Sender;
+use quench_actions::cloud::{ExternalId, RoleName};
 use reader::Reader;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,10 @@ pub struct Config {
     pub senders: BTreeMap<String, Sender>,
     /// What custom actions of Security Hub start, by the action's id, where its name does not tell.
     pub actions: BTreeMap<String, Button>,
+    /// The role that is taken on in an account in order to change things there, the own one as well.
+    pub remediation_role: Option<RoleName>,
+    /// What that role asks for.
+    pub external_id: Option<ExternalId>,
 }
 
 /// Where findings, runs and messages are kept.
@@ -110,6 +115,8 @@ impl Config {
             retention: 400 * DAY,
             senders: BTreeMap::new(),
             actions: BTreeMap::new(),
+            remediation_role: None,
+            external_id: None,
         }
     }
 

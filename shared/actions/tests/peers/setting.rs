@@ -1,5 +1,6 @@
 //! An outside world for tests, and steps to try in it.
 
+use quench_actions::aws::InvalidAws;
 use quench_actions::mailer::Sender;
 use quench_actions::{
     Action, ActionError, AddressGuard, Attempt, Context, HttpClient, HttpRules, Mailer, Outside,
@@ -126,6 +127,7 @@ pub(crate) fn outside_with(base: &str, http: HttpClient, auth: Auth) -> Outside 
             ("secret://env/SIGNING", SIGNING_SECRET),
             ("secret://env/PASSWORD", "hunter2-never-to-be-shown"),
         ]),
+        cloud: Err(InvalidAws::NoRegion),
     }
 }
 

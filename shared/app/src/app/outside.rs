@@ -1,6 +1,7 @@
 use super::OpenError;
 use crate::config::{Config, Mail};
 use quench_actions::aws::Aws;
+use quench_actions::cloud::{Cloud, Entrance};
 use quench_actions::mailer::{Sender, SesSettings};
 #[cfg(feature = "local")]
 use quench_actions::mailer::{SmtpSecurity, SmtpSettings};
@@ -15,7 +16,10 @@ use url::Url;
 
 /// Sets up everything that leads outside from one machine, except for the connections, which the store holds.
 #[cfg(feature = "local")]
-pub(super) fn on_machine(config: &Config) -> Result<Outside, OpenError> {
+pub(super) fn on_machine(
+    config: &Config,
+    variables: impl FnMut(&str) -> Option<String>,
+) -> Result<Outside, OpenError> {
     let authorities = authorities(config)?;
     let mailer = match &config.mail {
         Mail::Outbox => {
@@ -39,11 +43,14 @@ pub(super) fn on_machine(config: &Config) -> Result<Outside, OpenError> {
         }
         Mail::Ses { .. } => return Err(invalid("mail through SES is for AWS only")),
     };
+    let trust = Trust::system(&authorities).map_err(invalid)?;
+    let secrets = Secrets::Process;
     Ok(Outside {
-        http: http(config, &Trust::system(&authorities).map_err(invalid)?)?,
+        http: http(config, &trust)?,
         mailer,
         connections: Arc::default(),
-        secrets: Secrets::Process,
+        cloud: Aws::new(variables, &trust).map(|aws| cloud(config, aws, &secrets)),
+        secrets,
     })
 }
 
@@ -69,13 +76,23 @@ pub(super) fn on_aws(
             return Err(invalid("on AWS mail goes through SES"));
         }
     };
+    let secrets = Secrets::aws(&aws);
     let outside = Outside {
         http: http(config, &trust)?,
         mailer,
         connections: Arc::default(),
-        secrets: Secrets::aws(&aws),
+        cloud: Ok(cloud(config, aws.clone(), &secrets)),
+        secrets,
     };
     Ok((aws, outside))
+}
+
+fn cloud(config: &Config, aws: Aws, secrets: &Secrets) -> Cloud {
+    let entrance = Entrance {
+        role: config.remediation_role.clone(),
+        external_id: config.external_id.clone(),
+    };
+    Cloud::new(aws, entrance, secrets.clone())
 }
 
 fn invalid(error: impl std::fmt::Display) -> OpenError {
@@ -153,11 +170,11 @@ mod tests {
     fn a_wrong_allow_list_or_certificate_file_is_told() {
         let mut config = Config::local("x");
         config.allow_hosts = vec!["not a host".into()];
-        let told = on_machine(&config).unwrap_err().to_string();
+        let told = on_machine(&config, |_| None).unwrap_err().to_string();
         assert!(told.contains("`not a host`"), "{told}");
         let mut config = Config::local("x");
         config.authorities = Some("/nowhere/own.pem".into());
-        let told = on_machine(&config).unwrap_err().to_string();
+        let told = on_machine(&config, |_| None).unwrap_err().to_string();
         assert!(told.contains("`/nowhere/own.pem`"), "{told}");
     }
 }

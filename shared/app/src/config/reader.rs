@@ -3,6 +3,7 @@ use crate::manual::buttons;
 use crate::queue::Queue;
 use crate::webhook::senders;
 use quench_actions::address_guard::Allowed;
+use quench_actions::cloud::{ExternalId, RoleName};
 use quench_actions::mailer::Sender;
 use quench_actions::{certificates, secrets};
 use std::collections::BTreeMap;
@@ -28,9 +29,11 @@ const CONCURRENCY: &str = "QUENCH_CONCURRENCY";
 const RETENTION: &str = "QUENCH_RETENTION_DAYS";
 const SENDERS: &str = "QUENCH_SENDERS";
 const ACTIONS: &str = "QUENCH_ACTIONS";
+const REMEDIATION_ROLE: &str = "QUENCH_REMEDIATION_ROLE";
+const EXTERNAL_ID: &str = "QUENCH_EXTERNAL_ID";
 
 /// Those that mean something everywhere.
-const EVERYWHERE: [&str; 11] = [
+const EVERYWHERE: [&str; 13] = [
     TABLE,
     MAIL_FROM,
     MAIL_DOMAINS,
@@ -42,6 +45,8 @@ const EVERYWHERE: [&str; 11] = [
     RETENTION,
     SENDERS,
     ACTIONS,
+    REMEDIATION_ROLE,
+    EXTERNAL_ID,
 ];
 /// Those of one machine, with what takes their place on AWS.
 const MACHINE: [(&str, &str); 5] = [
@@ -121,6 +126,8 @@ impl<'a> Reader<'a> {
                 .map_or(default.retention, |days| DAY * days),
             senders: self.json(SENDERS, senders),
             actions: self.json(ACTIONS, buttons),
+            remediation_role: self.checked(REMEDIATION_ROLE, RoleName::parse),
+            external_id: self.checked(EXTERNAL_ID, ExternalId::parse),
         };
         self.misplaced(&config.host);
         self.misspelt();
@@ -246,6 +253,20 @@ impl<'a> Reader<'a> {
                     self.fault(name, fault);
                 }
                 BTreeMap::new()
+            }
+        }
+    }
+
+    fn checked<T, E: std::fmt::Display>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        match parse(self.text(name)?) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.fault(name, error);
+                None
             }
         }
     }

@@ -43,6 +43,8 @@ fn every_variable_is_read() {
             "QUENCH_ACTIONS",
             r#"{"Tell": {"playbook": "mail-the-team"}}"#,
         ),
+        ("QUENCH_REMEDIATION_ROLE", "security/quench-remediation"),
+        ("QUENCH_EXTERNAL_ID", "secret://env/EXTERNAL_ID"),
     ])
     .unwrap();
     assert_eq!(
@@ -80,6 +82,8 @@ fn every_variable_is_read() {
                     with: serde_json::Map::new(),
                 },
             )]),
+            remediation_role: RoleName::parse("security/quench-remediation").ok(),
+            external_id: Some(ExternalId::Secret("secret://env/EXTERNAL_ID".into())),
         }
     );
 }
@@ -101,6 +105,8 @@ fn all_faults_are_told_at_once_by_variable() {
         ("QUENCH_RETENTION_DAYS", "0"),
         ("QUENCH_SENDERS", r#"{"forge": {"scheme": "rot13"}}"#),
         ("QUENCH_ACTIONS", "Tell"),
+        ("QUENCH_REMEDIATION_ROLE", "arn:aws:iam::111122223333:role/x"),
+        ("QUENCH_EXTERNAL_ID", "hunter 2"),
         ("QUENCH_ALOW_HOSTS", "x"),
     ])
     .unwrap_err();
@@ -120,10 +126,12 @@ fn all_faults_are_told_at_once_by_variable() {
             "QUENCH_RETENTION_DAYS: `0` is no whole number from 1 to 36500",
             "QUENCH_SENDERS: `forge` has no `scheme` of `standard-webhooks`, `github`, `shared-key`, `event-grid`",
             "QUENCH_ACTIONS: is no JSON (expected value at line 1 column 1); write for example `{\"TellTheTeam\": {\"playbook\": \"mail-the-team\", \"with\": {}}}`",
+            "QUENCH_REMEDIATION_ROLE: `arn:aws:iam::111122223333:role/x` is no name of a role; write it without account, such as `quench-remediation`, or with its path, such as `security/quench-remediation`",
+            "QUENCH_EXTERNAL_ID: an external id has 2 to 1224 letters and digits, and `_+=,.@:/-`; or write a secret reference",
             "QUENCH_ALOW_HOSTS: is not known; did you mean `QUENCH_ALLOW_HOSTS`?",
         ]
     );
-    assert_eq!(invalid.to_string().lines().count(), 14);
+    assert_eq!(invalid.to_string().lines().count(), 16);
 }
 
 #[test]
