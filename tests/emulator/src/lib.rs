@@ -217,7 +217,7 @@ fn launch(program: &Path, settings: &Settings) -> Emulator {
 fn watch(emulator: u32, folder: &Path) -> Child {
     use std::os::unix::process::CommandExt;
     let script =
-        "read -r _; kill -TERM -- \"-$0\"; sleep 3; kill -KILL -- \"-$0\"; rm -rf -- \"$1\"";
+        "read -r _; kill -s TERM -- \"-$0\"; sleep 3; kill -s KILL -- \"-$0\"; rm -rf -- \"$1\"";
     Command::new("sh")
         .args(["-c", script, &emulator.to_string()])
         .arg(folder)
@@ -265,5 +265,18 @@ mod tests {
         assert!(healthy(port, "/_ministack/health"), "{}", emulator.log());
         drop(emulator);
         assert!(!healthy(port, "/_ministack/health"));
+    }
+
+    /// Statics are never dropped, so nobody but the watch ends what they started.
+    #[test]
+    fn it_ends_with_whoever_started_it() {
+        let mut emulator = Emulator::start();
+        let port = emulator.port();
+        drop(emulator.watch.stdin.take());
+        let until = Instant::now() + PATIENCE;
+        while healthy(port, "/_ministack/health") {
+            assert!(Instant::now() < until, "it goes on: {}", emulator.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 }
