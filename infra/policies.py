@@ -1,9 +1,10 @@
-"""Holds the templates to what linters do not know: who may do what, and how queues and functions fit.
+"""Holds the templates to what linters do not know: who may do what, and how queues, functions, routes and templates fit.
 
 Prints each fault as `template: resource: what is wrong`, and exits with 1 if there is any.
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -15,8 +16,11 @@ KNOWN = json.loads((Path(cfnlint.__file__).parent / "data/AdditionalSpecs/Polici
 
 PATTERN_BYTES = 2048  # "Event pattern size" in the quotas of EventBridge
 
+# The scopes that the functions know, each with whether it lets its holder change anything.
+SCOPES = {"approvals:decide": True, "runs:read": False, "runs:trigger": True}
 
-class Loader(yaml.SafeLoader):
+
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """Reads short forms of intrinsic functions as their long ones."""
 
 
@@ -171,6 +175,120 @@ def rule_faults(resources):
                 yield logical, "loses what it cannot deliver"
 
 
+def route_faults(resources, parameters):
+    for logical, resource in resources.items():
+        if resource["Type"] != "AWS::ApiGatewayV2::Route":
+            continue
+        properties = resource["Properties"]
+        if "JWT" not in branches(properties.get("AuthorizationType")):
+            continue
+        changes = not properties["RouteKey"].startswith("GET ")
+        scopes = list(branches(properties.get("AuthorizationScopes", [])))
+        if not scopes:
+            yield logical, "opens to every token; name scopes"
+        for scope in scopes:
+            parameter = parameters.get(scope.get("Ref"), {}) if isinstance(scope, dict) else {}
+            pattern = parameter.get("AllowedPattern", "^$" if isinstance(scope, dict) else f"^{re.escape(scope)}$")
+            known = next((known for known in SCOPES if pattern.endswith(f"{known}$") or re.fullmatch(pattern, known)), None)
+            if known is None or not pattern.startswith("^") or any(re.fullmatch(pattern, wrong) for wrong in ("", "openid")):
+                yield logical, f"opens to the scope `{scope}`, whose values are not held to one that the functions know"
+            elif changes and not SCOPES[known]:
+                yield logical, f"changes something, and opens to `{known}`, which is for reading"
+
+
+def ends_of(value):
+    """The queues that what fails ends on."""
+    if isinstance(value, list):
+        for inner in value:
+            yield from ends_of(inner)
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key == "RedrivePolicy":
+                yield inner["deadLetterTargetArn"]["Fn::GetAtt"][0]
+            elif key == "DeadLetterConfig":
+                yield inner["Arn"]["Fn::GetAtt"][0]
+            elif key == "DeadLetterQueue":
+                yield inner["TargetArn"]["Fn::GetAtt"][0]
+            else:
+                yield from ends_of(inner)
+
+
+def alarm_faults(resources):
+    """Every queue that something ends on is watched, and every alarm tells whom the template's parameters name."""
+    watched = set()
+    for logical, resource in resources.items():
+        if resource["Type"] != "AWS::CloudWatch::Alarm":
+            continue
+        properties = resource["Properties"]
+        for dimension in properties.get("Dimensions", []):
+            if dimension["Name"] == "QueueName":
+                watched.add((dimension["Value"]["Fn::GetAtt"][0], properties["MetricName"]))
+        for way in ("AlarmActions", "OKActions"):
+            if way not in properties:
+                yield logical, f"tells nobody; it has no `{way}`"
+    ends = {name for resource in resources.values() for name in ends_of(resource.get("Properties", {}))}
+    for name in sorted(ends):
+        if (name, "ApproximateNumberOfMessagesVisible") not in watched:
+            yield name, "fills without an alarm"
+
+
+def variable_faults(resources, metadata):
+    for logical, resource in resources.items():
+        variables = resource.get("Properties", {}).get("Environment", {}).get("Variables", {})
+        for name in variables:
+            functions = metadata.get("ToldOnly", {}).get(name, [logical])
+            if logical not in functions:
+                yield logical, f"is told `{name}`, which is for {', '.join(functions)} alone"
+
+
+# What a template that hands another one out says by itself.
+OF_STACK_SETS = {"MemberTemplateUrl", "RollOut", "OrganizationalUnits", "Regions", "ExceptAccounts"}
+OF_STACK_SETS |= {"AutomaticDeployment", "KeepWhenAccountsLeave", "CallAs"}
+
+
+def stack_set_faults(template, member):
+    """A StackSet hands on every parameter of the member template, held to the same values, and may make what it has."""
+    theirs, ours = member["Parameters"], template["Parameters"]
+    for logical, resource in template["Resources"].items():
+        if resource["Type"] != "AWS::CloudFormation::StackSet":
+            continue
+        properties = resource["Properties"]
+        if properties.get("TemplateURL") != {"Ref": "MemberTemplateUrl"}:
+            yield logical, "has another template than `MemberTemplateUrl`"
+        handed = {one["ParameterKey"]: one["ParameterValue"] for one in properties["Parameters"]}
+        for name in sorted(set(theirs) - set(handed)):
+            yield logical, f"does not hand `{name}` on"
+        for name in sorted(set(handed) - set(theirs)):
+            yield logical, f"hands `{name}` on, which the member does not know"
+        for name, value in handed.items():
+            wanted = {"Ref": name}
+            if theirs.get(name, {}).get("Type") == "CommaDelimitedList":
+                wanted = {"Fn::Join": [",", wanted]}
+            if value != wanted:
+                yield logical, f"hands something else on as `{name}`"
+        makes_named = any("RoleName" in made.get("Properties", {}) for made in member["Resources"].values())
+        if makes_named and "CAPABILITY_NAMED_IAM" not in properties.get("Capabilities", []):
+            yield logical, "may not make the member's role; it needs `CAPABILITY_NAMED_IAM`"
+    for name, parameter in ours.items():
+        if name in OF_STACK_SETS:
+            continue
+        for part in ("Type", "Default", "AllowedValues", "AllowedPattern"):
+            if parameter.get(part) != theirs.get(name, {}).get(part):
+                yield name, f"has another `{part}` than the member's"
+
+
+def role_name_faults(template, member):
+    """The hub asks for the role that members make."""
+    for name in ("RemediationRoleName", "ExternalId"):
+        for key in ("Default", "AllowedPattern"):
+            if template["Parameters"][name].get(key) != member["Parameters"][name].get(key):
+                yield name, f"has another `{key}` than the member's"
+    path = member["Resources"]["RemediationRole"]["Properties"]["Path"].strip("/")
+    text = json.dumps(template["Resources"])
+    if f'"{path}/${{RemediationRoleName}}"' not in text or f":role/{path}/${{RemediationRoleName}}" not in text:
+        yield "RunnerRole", f"does not ask for the role below `/{path}/` that members make"
+
+
 def suppression_faults(template):
     held = [("Metadata", template.get("Metadata", {}))]
     held += [(logical, resource.get("Metadata", {})) for logical, resource in template["Resources"].items()]
@@ -182,21 +300,37 @@ def suppression_faults(template):
             yield logical, "silences cfn-lint; mend what it found"
 
 
+def load(path):
+    return yaml.load(Path(path).read_text(), Loader)
+
+
+def faults(template, member):
+    """All that is wrong with a template, given that of members, as pairs of where and what."""
+    resources = template["Resources"]
+    parameters = template.get("Parameters", {})
+    metadata = template.get("Metadata", {}).get("Quench", {})
+    return [
+        *policy_faults(resources, metadata),
+        *variable_faults(resources, metadata),
+        *queue_faults(resources, parameters),
+        *alarm_faults(resources),
+        *rule_faults(resources),
+        *route_faults(resources, parameters),
+        *suppression_faults(template),
+        *(stack_set_faults(template, member) if "MemberTemplateUrl" in parameters else []),
+        *(role_name_faults(template, member) if "Remediate" in parameters and "RunnerRole" in resources else []),
+    ]
+
+
 def main(paths):
-    faults = 0
-    for path in paths:
-        template = yaml.load(Path(path).read_text(), Loader)
-        resources = template["Resources"]
-        found = [
-            *policy_faults(resources, template.get("Metadata", {}).get("Quench", {})),
-            *queue_faults(resources, template.get("Parameters", {})),
-            *rule_faults(resources),
-            *suppression_faults(template),
-        ]
-        for logical, fault in found:
+    templates = {path: load(path) for path in paths}
+    member = load(Path(__file__).with_name("member.yaml"))
+    count = 0
+    for path, template in templates.items():
+        for logical, fault in faults(template, member):
             print(f"{path}: {logical}: {fault}")
-        faults += len(found)
-    return 1 if faults else 0
+            count += 1
+    return 1 if count else 0
 
 
 if __name__ == "__main__":

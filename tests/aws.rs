@@ -13,6 +13,8 @@ use serde_json::json;
 mod doors;
 #[path = "aws/faults.rs"]
 mod faults;
+#[path = "aws/members.rs"]
+mod members;
 #[path = "aws/queues.rs"]
 mod queues;
 #[path = "aws/roles.rs"]
@@ -65,6 +67,7 @@ fn hub() -> Arc<Hub> {
         parameters: vec![
             ("Senders".to_owned(), doors::senders()),
             ("CustomActions".to_owned(), doors::custom_actions()),
+            ("IntakeDeliveries".to_owned(), "3".to_owned()),
         ],
         ..Settings::default()
     }));

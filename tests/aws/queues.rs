@@ -14,7 +14,7 @@ fn a_message_that_cannot_be_handled_ends_among_the_dead_letters_and_the_rest_of_
 {
     let hub = hub();
     let queue = hub.output("QueueRecommendation").to_owned();
-    // It is delivered five times; how long lies between is for the operator to say.
+    // How long lies between its deliveries is for the operator to say.
     let soon = json!({"QueueUrl": queue, "Attributes": {"VisibilityTimeout": "2"}});
     hub.aws.ok("sqs", "set_queue_attributes", &soon);
     let bodies = (100..109).map(|number| inspector(number, "ACTIVE", 0).to_string());
@@ -37,6 +37,8 @@ fn a_message_that_cannot_be_handled_ends_among_the_dead_letters_and_the_rest_of_
         .filter(|letter| letter.to_string().contains("nobody"))
         .collect();
     assert_eq!(ours.len(), 1, "{letters:?}");
+    // As often as the template was told, and once to be listed.
+    assert_eq!(ours[0]["received"], 4, "{letters:?}");
     // To look at them takes nothing away.
     let received = json!({"QueueUrl": dead, "VisibilityTimeout": 0});
     let kept = wait_for("the dead letter", || {

@@ -14,6 +14,13 @@ fn a_second_deployment_changes_nothing_and_a_deletion_keeps_what_is_to_be_kept()
     hub.put(&[guardduty(1)]);
     hub.wait_for_mails("Brute force number 1.", 1);
     let made = hub.resources();
+    for queue in ["AlertQueue", "RecommendationQueue", "ComplianceQueue"] {
+        assert_eq!(
+            deliveries(&hub, &made[queue]),
+            "20",
+            "{queue}: an hour's fault"
+        );
+    }
     let changes = hub.deploy_again(&[]);
     assert_eq!(changes, Vec::<Value>::new());
     assert_eq!(hub.resources(), made);
@@ -57,6 +64,18 @@ fn a_second_deployment_changes_nothing_and_a_deletion_keeps_what_is_to_be_kept()
         format!("key {}", made["Key"]),
     ]);
     assert_eq!(left, kept);
+}
+
+/// How often a queue delivers a message before it gives it up.
+fn deliveries(hub: &Hub, queue: &str) -> String {
+    let asked = json!({"QueueUrl": queue, "AttributeNames": ["RedrivePolicy"]});
+    let seen = hub.aws.ok("sqs", "get_queue_attributes", &asked);
+    let policy = seen["Attributes"]["RedrivePolicy"].as_str().unwrap();
+    let policy: Value = serde_json::from_str(policy).unwrap();
+    match &policy["maxReceiveCount"] {
+        Value::String(text) => text.clone(),
+        number => number.to_string(),
+    }
 }
 
 /// What the stack may have made, by kind and name.

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::aws::Aws;
 use crate::http::{Request, Response};
 use crate::proxy::Proxy;
+use crate::stack::{self, Template};
 use crate::{Quench, root};
 
 /// Name of the stack.
@@ -88,66 +89,58 @@ impl Hub {
         hub
     }
 
+    /// Calls AWS with other credentials: those of a session, as STS gave them.
+    pub fn with_session(&self, session: &Value) -> Aws {
+        let text = |name: &str| session["Credentials"][name].as_str().unwrap_or_default();
+        self.with_keys(&[
+            ("AWS_ACCESS_KEY_ID", text("AccessKeyId")),
+            ("AWS_SECRET_ACCESS_KEY", text("SecretAccessKey")),
+            ("AWS_SESSION_TOKEN", text("SessionToken")),
+        ])
+    }
+
+    /// Calls AWS as an administrator of another account, whose number the emulator takes for its access key.
+    pub fn in_account(&self, account: &str) -> Aws {
+        self.with_keys(&[("AWS_ACCESS_KEY_ID", account)])
+    }
+
+    fn with_keys(&self, keys: &[(&str, &str)]) -> Aws {
+        let mut variables = variables_of(&self.emulator, &self.proxy);
+        variables.retain(|(name, _)| keys.iter().all(|(key, _)| name != key));
+        variables.extend(
+            keys.iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        Aws::start(&variables)
+    }
+
     /// Deploys the template, for the first time or again, by a change set; gives the changes it made.
+    #[track_caller]
     pub fn deploy_again(&mut self, parameters: &[(String, String)]) -> Vec<Value> {
-        let exists = self
-            .aws
-            .call(
-                "cloudformation",
-                "describe_stacks",
-                &json!({"StackName": STACK}),
-            )
-            .is_ok();
         let mut all = parameters_of_tests();
         all.extend(parameters.iter().cloned());
-        let parameters: Vec<Value> = all
-            .iter()
-            .map(|(name, value)| json!({"ParameterKey": name, "ParameterValue": value}))
-            .collect();
         let template = format!("{}/{BUCKET}/hub.yaml", self.emulator.endpoint());
+        let template = Template::Url(template);
         // AWS removes the change sets of a stack that was updated; the emulator keeps them, so each has a name of its own.
         self.deployments += 1;
-        let name = format!("deployment-{}", self.deployments);
-        let set = json!({"StackName": STACK, "ChangeSetName": name});
-        let mut made = set.clone();
-        made["TemplateURL"] = json!(template);
-        made["ChangeSetType"] = json!(if exists { "UPDATE" } else { "CREATE" });
-        made["Parameters"] = json!(parameters);
-        made["Capabilities"] = json!(["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]);
-        self.aws.ok("cloudformation", "create_change_set", &made);
-        let seen = wait_for("the change set", || {
-            let seen = self.aws.ok("cloudformation", "describe_change_set", &set);
-            let status = seen["Status"].as_str()?;
-            (status == "CREATE_COMPLETE" || status == "FAILED").then_some(seen)
-        });
-        if seen["Status"] == "FAILED" {
-            let reason = seen["StatusReason"].as_str().unwrap_or_default();
-            assert!(
-                reason.contains("didn't contain changes") || reason.contains("No updates"),
-                "the change set cannot be made: {seen}"
-            );
-            self.aws.ok("cloudformation", "delete_change_set", &set);
-            return Vec::new();
+        let set = format!("deployment-{}", self.deployments);
+        let deployed = stack::deploy(&self.aws, STACK, &template, &all, &set);
+        if !deployed.changes.is_empty() {
+            self.outputs = deployed.outputs;
         }
-        self.aws.ok("cloudformation", "execute_change_set", &set);
-        let stack = wait_for("the stack", || {
-            let described = json!({"StackName": STACK});
-            let seen = self.aws.ok("cloudformation", "describe_stacks", &described);
-            let stack = seen["Stacks"][0].clone();
-            let status = stack["StackStatus"].as_str()?;
-            (!status.ends_with("_IN_PROGRESS")).then_some(stack)
-        });
-        let status = stack["StackStatus"].as_str().unwrap_or_default();
-        assert!(
-            status == "CREATE_COMPLETE" || status == "UPDATE_COMPLETE",
-            "{status}: {}",
-            self.failures()
-        );
-        for output in stack["Outputs"].as_array().into_iter().flatten() {
-            let text = |name: &str| output[name].as_str().unwrap_or_default().to_owned();
-            self.outputs.insert(text("OutputKey"), text("OutputValue"));
-        }
-        seen["Changes"].as_array().cloned().unwrap_or_default()
+        deployed.changes
+    }
+
+    /// What CloudFormation says to parameters that it does not take.
+    ///
+    /// # Panics
+    /// It takes them.
+    #[track_caller]
+    pub fn refusal(&self, parameters: &[(String, String)]) -> String {
+        let mut all = parameters_of_tests();
+        all.extend(parameters.iter().cloned());
+        let template = format!("{}/{BUCKET}/hub.yaml", self.emulator.endpoint());
+        stack::refusal(&self.aws, STACK, &Template::Url(template), &all)
     }
 
     fn upload(&self) {
@@ -170,32 +163,6 @@ impl Hub {
         }
     }
 
-    /// What is said of resources that could not be made.
-    fn failures(&self) -> String {
-        let events = self.aws.ok(
-            "cloudformation",
-            "describe_stack_events",
-            &json!({"StackName": STACK}),
-        );
-        events["StackEvents"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter(|event| {
-                event["ResourceStatus"]
-                    .as_str()
-                    .unwrap_or_default()
-                    .ends_with("_FAILED")
-            })
-            .map(|event| {
-                format!(
-                    "\n{}: {}",
-                    event["LogicalResourceId"], event["ResourceStatusReason"]
-                )
-            })
-            .collect()
-    }
-
     /// An output of the stack.
     #[track_caller]
     pub fn output(&self, name: &str) -> &str {
@@ -206,20 +173,7 @@ impl Hub {
 
     /// Physical ids of the stack's resources by logical id.
     pub fn resources(&self) -> BTreeMap<String, String> {
-        let listed = self.aws.ok(
-            "cloudformation",
-            "describe_stack_resources",
-            &json!({"StackName": STACK}),
-        );
-        listed["StackResources"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|resource| {
-                let text = |name: &str| resource[name].as_str().unwrap_or_default().to_owned();
-                (text("LogicalResourceId"), text("PhysicalResourceId"))
-            })
-            .collect()
+        stack::resources(&self.aws, STACK)
     }
 
     /// The variables with which the command line works on this hub.

@@ -5,6 +5,7 @@ pub mod events;
 pub mod http;
 pub mod hub;
 pub mod proxy;
+pub mod stack;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -39,12 +40,14 @@ pub fn binary() -> &'static Path {
             "the binary does not build:\n{}",
             String::from_utf8_lossy(&built.stderr)
         );
-        let this = std::env::current_exe().expect("a test knows its own path");
-        let path = this
-            .ancestors()
-            .nth(2)
-            .expect("tests lie in `deps`, below the binary's folder")
-            .join("quench");
+        let this = std::env::current_exe().expect("a program knows its own path");
+        let folder = this.parent().expect("a program lies in a folder");
+        // Tests lie in `deps`, below the folder of their profile; other programs in that of theirs.
+        let profile = match folder.ends_with("deps") {
+            true => folder.parent().expect("`deps` lies in a folder"),
+            false => folder,
+        };
+        let path = profile.with_file_name("debug").join("quench");
         assert!(path.is_file(), "no binary at `{}`", path.display());
         path
     })

@@ -1,0 +1,143 @@
+"""Breaks the templates on purpose, one way after the other: each break must be found."""
+
+import copy
+import unittest
+from pathlib import Path
+
+import policies
+
+HERE = Path(__file__).parent
+TEMPLATES = {name: policies.load(HERE / f"{name}.yaml") for name in ("hub", "member", "organization")}
+
+
+def statements(template, role, policy):
+    """The statements of a policy of a role, whether it is there on a condition or not."""
+    for one in policies.branches(template["Resources"][role]["Properties"]["Policies"]):
+        if one["PolicyName"] == policy:
+            return one["PolicyDocument"]["Statement"]
+    raise KeyError(policy)
+
+
+def properties(template, name):
+    return template["Resources"][name]["Properties"]
+
+
+class Breaks(unittest.TestCase):
+    def found(self, name, expected, change):
+        template = copy.deepcopy(TEMPLATES[name])
+        member = copy.deepcopy(TEMPLATES["member"])
+        change(template)
+        told = [f"{where}: {what}" for where, what in policies.faults(template, template if name == "member" else member)]
+        self.assertTrue(any(expected in one for one in told), f"`{expected}` is not among {told}")
+
+    def test_the_templates_are_sound(self):
+        for name, template in TEMPLATES.items():
+            self.assertEqual(policies.faults(template, TEMPLATES["member"]), [], name)
+
+    def test_actions(self):
+        def allow(action, resource="*", role="AlertRole"):
+            def change(hub):
+                statements(hub, role, "queues").append({"Effect": "Allow", "Action": action, "Resource": resource})
+
+            return change
+
+        arn = "arn:aws:dynamodb:eu-central-1:111122223333:table/quench"
+        self.found("hub", "AlertRole: allows `dynamodb:*`", allow("dynamodb:*", arn))
+        self.found("hub", "AlertRole: allows `dynamodb:GetItem` on `*`", allow("dynamodb:GetItem"))
+        self.found("hub", "`dynamodb:GetItems`, which is no action of IAM", allow("dynamodb:GetItems", arn))
+        self.found("hub", "limits `guardduty:GetFindings` to resources", allow("guardduty:GetFindings", arn))
+        self.found("hub", "allows by `NotResource`", lambda hub: statements(hub, "AlertRole", "queues")[0].update(NotResource=arn))
+
+    def test_what_is_for_one_role_alone(self):
+        def allow(action, role):
+            def change(hub):
+                one = {"Effect": "Allow", "Action": action, "Resource": "arn:aws:iam::111122223333:role/quench/QuenchRemediation"}
+                statements(hub, role, "own-log").append(one)
+
+            return change
+
+        for role in ("AlertRole", "WebhookRole", "ManualRole", "ScheduleRole"):
+            self.found("hub", f"{role}: may `sts:AssumeRole`, which is for RunnerRole alone", allow("sts:AssumeRole", role))
+        self.found("hub", "ManualRole: may `ses:SendEmail`", allow("ses:SendEmail", "ManualRole"))
+        self.found("hub", "ScheduleRole: may `states:StartExecution`", allow("states:StartExecution", "ScheduleRole"))
+
+        def tell(hub):
+            properties(hub, "ManualFunction")["Environment"]["Variables"]["QUENCH_EXTERNAL_ID"] = {"Ref": "ExternalId"}
+
+        self.found("hub", "ManualFunction: is told `QUENCH_EXTERNAL_ID`", tell)
+
+    def test_who_is_trusted(self):
+        def trust(member):
+            del properties(member, "RemediationRole")["AssumeRolePolicyDocument"]["Statement"][0]["Condition"]["ArnEquals"]
+
+        self.found("member", "RemediationRole: trusts a whole account", trust)
+
+        def everybody(hub):
+            policy = policies.branches(properties(hub, "Bus")["Policy"])
+            for one in policies.branches(next(policy)["Statement"]):
+                one.pop("Condition", None)
+
+        self.found("hub", "Bus: allows everybody", everybody)
+
+    def test_queues(self):
+        self.found("hub", "AlertQueue: has no policy that demands TLS", lambda hub: hub["Resources"].pop("AlertQueuePolicy"))
+        self.found("hub", "AlertQueue: is not encrypted", lambda hub: properties(hub, "AlertQueue").pop("KmsMasterKeyId"))
+        self.found("hub", "without dead letters", lambda hub: properties(hub, "RunsQueue").pop("RedrivePolicy"))
+        self.found("hub", "not six times", lambda hub: hub["Parameters"]["RunnerTimeout"].update(Default=90))
+        self.found("hub", "fails whole batches", lambda hub: properties(hub, "AlertSource").pop("FunctionResponseTypes"))
+
+    def test_alarms(self):
+        for name in ("AlertDeadLetters", "RunsDeadLetters", "Undelivered"):
+            drop = lambda hub, name=name: hub["Resources"].pop(f"{name}Alarm")
+            self.found("hub", f"{name}: fills without an alarm", drop)
+        self.found("member", "Undelivered: fills without an alarm", lambda member: member["Resources"].pop("UndeliveredAlarm"))
+        self.found("hub", "RunsLateAlarm: tells nobody", lambda hub: properties(hub, "RunsLateAlarm").pop("AlarmActions"))
+
+    def test_rules(self):
+        def any_source(hub):
+            properties(hub, "ComplianceRule")["EventPattern"]["$or"][0].pop("source")
+
+        self.found("hub", "ComplianceRule: takes events of any source", any_source)
+        self.found("hub", "AlertRule: loses", lambda hub: properties(hub, "AlertRule")["Targets"][0].pop("DeadLetterConfig"))
+        pad = lambda hub: properties(hub, "AlertRule")["EventPattern"].update(detail={"id": ["x" * 2000]})
+        self.found("hub", "AlertRule: has a pattern of", pad)
+
+    def test_routes(self):
+        def scopes(route, *names):
+            return lambda hub: properties(hub, route).update(AuthorizationScopes=[{"Ref": name} for name in names])
+
+        def pattern(text):
+            return lambda hub: hub["Parameters"]["JwtScopeOfTriggering"].update(AllowedPattern=text)
+
+        self.found("hub", "StartRoute: opens to every token", scopes("StartRoute"))
+        self.found("hub", "StartRoute: changes something, and opens to `runs:read`", scopes("StartRoute", "JwtScopeOfReading"))
+        self.found("hub", "RetryRoute: opens to the scope", scopes("RetryRoute", "MailFrom"))
+        self.found("hub", "StartRoute: opens to the scope", pattern("^.*$"))
+        self.found("hub", "StartRoute: opens to the scope", pattern("^(runs:trigger)?$"))
+        self.found("hub", "ShowRoute: opens to the scope `openid`", lambda hub: properties(hub, "ShowRoute").update(AuthorizationScopes=["openid"]))
+
+    def test_suppressions(self):
+        def skip(hub):
+            hub["Resources"]["AlertFunction"]["Metadata"]["checkov"]["skip"][0]["comment"] = "no"
+
+        self.found("hub", "AlertFunction: skips `CKV_AWS_117` without a reason", skip)
+        quiet = {"cfn-lint": {"config": {"ignore_checks": ["E3001"]}}}
+        self.found("hub", "Table: silences cfn-lint", lambda hub: hub["Resources"]["Table"].update(Metadata=quiet))
+
+    def test_what_hub_members_and_organisation_share(self):
+        def handed(change):
+            return lambda organization: change(properties(organization, "Members")["Parameters"])
+
+        parameters = lambda name, **parts: lambda template: template["Parameters"][name].update(parts)
+        self.found("organization", "Members: does not hand", handed(lambda all: all.pop()))
+        self.found("organization", "which the member does not know", handed(lambda all: all.append({"ParameterKey": "X", "ParameterValue": ""})))
+        self.found("organization", "hands something else on", handed(lambda all: all[0].update(ParameterValue={"Ref": "Forward"})))
+        self.found("organization", "ExternalId: has another `AllowedPattern`", parameters("ExternalId", AllowedPattern=".*"))
+        self.found("organization", "AllowStorage: has another `Default`", parameters("AllowStorage", Default="true"))
+        self.found("organization", "may not make the member's role", lambda organization: properties(organization, "Members").pop("Capabilities"))
+        self.found("organization", "has another template", lambda organization: properties(organization, "Members").update(TemplateURL="x"))
+        self.found("hub", "RemediationRoleName: has another `Default`", parameters("RemediationRoleName", Default="Other"))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,533 @@
+//! Member accounts: what they forward, and what the hub may do in them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use quench_actions::remediate::{Kind, Remediation, Scope, Target, session_policy};
+use quench_emulator::{ACCOUNT, REGION};
+use quench_tests::aws::Aws;
+use quench_tests::events::guardduty;
+use quench_tests::hub::{Hub, Settings};
+use quench_tests::root;
+use quench_tests::stack::{self, Template};
+use serde_json::{Value, json};
+
+use crate::mailing;
+
+const MEMBER: &str = "111122223333";
+const STRANGER: &str = "444455556666";
+const STACK: &str = "quench-member";
+const EXTERNAL_ID: &str = "an-external-id-of-tests";
+/// What a member allows, one by one.
+const SWITCHES: [&str; 10] = [
+    "AllowFindings",
+    "AllowStorage",
+    "AllowNetwork",
+    "AllowInstances",
+    "AllowIdentity",
+    "AllowDatabases",
+    "AllowEncryption",
+    "AllowSharing",
+    "AllowAudit",
+    "AllowContainment",
+];
+
+#[test]
+fn what_a_member_hears_reaches_the_hub_through_its_bus() {
+    let hub = mailing(&Settings::default());
+    join(&hub, &hub.aws, &[]);
+    // What the hub hears of its own account comes by another way; here it is to come by this one.
+    for rule in ["AlertRule", "RecommendationRule", "ComplianceRule"] {
+        let name = &hub.resources()[rule];
+        hub.aws.ok("events", "disable_rule", &json!({"Name": name}));
+    }
+    hub.put(&[guardduty(1)]);
+    hub.wait_for_mails("Brute force number 1.", 1);
+    // Events that did not reach the hub are kept, and an alarm of the region's topic tells.
+    let alarm = &stack::resources(&hub.aws, STACK)["UndeliveredAlarm"];
+    let seen = hub.aws.ok(
+        "cloudwatch",
+        "describe_alarms",
+        &json!({"AlarmNames": [alarm]}),
+    );
+    let topic = format!("arn:aws:sns:{REGION}:{MEMBER}:alarms");
+    assert_eq!(seen["MetricAlarms"][0]["AlarmActions"], json!([topic]));
+    assert_eq!(seen["MetricAlarms"][0]["OKActions"], json!([topic]));
+}
+
+#[test]
+fn runner_alone_takes_the_roles_of_members_and_only_with_the_external_id() {
+    let hub = hub_that_remediates();
+    let (member, stranger) = (hub.in_account(MEMBER), hub.in_account(STRANGER));
+    for account in [&member, &stranger] {
+        join(&hub, account, &SWITCHES);
+    }
+    let runner = session_of(&hub, "RunnerRole");
+    let take = |aws: &Aws, account: &str, with: &Value| {
+        let mut asked = json!({
+            "RoleArn": format!("arn:aws:iam::{account}:role/quench/QuenchRemediation"),
+            "RoleSessionName": "test",
+        });
+        for (name, value) in with.as_object().unwrap() {
+            asked[name] = value.clone();
+        }
+        aws.call("sts", "assume_role", &asked)
+    };
+    let right = json!({"ExternalId": EXTERNAL_ID});
+    assert!(take(&runner, MEMBER, &right).is_ok());
+    let refused = [
+        take(&runner, MEMBER, &json!({})),
+        take(
+            &runner,
+            MEMBER,
+            &json!({"ExternalId": "another-external-id"}),
+        ),
+        take(&runner, STRANGER, &right),
+        take(&session_of(&hub, "ManualRole"), MEMBER, &right),
+        take(&session_of(&hub, "ScheduleRole"), MEMBER, &right),
+    ];
+    for answer in refused {
+        assert_eq!(answer.unwrap_err().code, "AccessDenied");
+    }
+
+    // A session is cut down to what one remediation of one resource needs.
+    for bucket in ["logs", "others"] {
+        let place = json!({"LocationConstraint": REGION});
+        let made = json!({"Bucket": bucket, "CreateBucketConfiguration": place});
+        member.ok("s3", "create_bucket", &made);
+    }
+    let target = Target::read("arn:aws:s3:::logs", &[Kind::Bucket], MEMBER, REGION).unwrap();
+    let policy = session_policy(Remediation::S3BlockPublicAccess, &target).to_string();
+    let cut = json!({"ExternalId": EXTERNAL_ID, "Policy": policy});
+    let session = hub.with_session(&take(&runner, MEMBER, &cut).unwrap());
+    let block = |bucket: &str| {
+        let all = json!({
+            "BlockPublicAcls": true,
+            "IgnorePublicAcls": true,
+            "BlockPublicPolicy": true,
+            "RestrictPublicBuckets": true,
+        });
+        let asked = json!({"Bucket": bucket, "PublicAccessBlockConfiguration": all});
+        session.call("s3", "put_public_access_block", &asked)
+    };
+    block("logs").unwrap();
+    assert_eq!(block("others").unwrap_err().code, "AccessDenied");
+    let read = session.call("s3", "get_bucket_policy", &json!({"Bucket": "logs"}));
+    assert_eq!(read.unwrap_err().code, "AccessDenied");
+
+    // Switched off, it takes none.
+    let mut hub = hub;
+    hub.deploy_again(&[]);
+    let runner = session_of(&hub, "RunnerRole");
+    assert_eq!(
+        take(&runner, MEMBER, &right).unwrap_err().code,
+        "AccessDenied"
+    );
+}
+
+#[test]
+fn only_runner_is_told_how_to_remediate_and_only_where_it_may() {
+    let mut hub = hub_that_remediates();
+    let told = |hub: &Hub| -> BTreeSet<String> {
+        let functions = hub.aws.ok("lambda", "list_functions", &json!({}));
+        let functions = functions["Functions"].as_array().unwrap();
+        let variables = functions.iter().flat_map(|function| {
+            let name = function["FunctionName"].as_str().unwrap_or_default();
+            let name = name.trim_start_matches("quench-");
+            let function_name = name.split('-').next().unwrap_or_default().to_owned();
+            let variables = function["Environment"]["Variables"].as_object();
+            variables
+                .into_iter()
+                .flatten()
+                .map(move |(name, value)| (function_name.clone(), name.clone(), value.clone()))
+        });
+        variables
+            .filter(|(_, name, _)| name.contains("REMEDIATION") || name.contains("EXTERNAL"))
+            .map(|(function, name, value)| {
+                format!("{function} {name} {}", value.as_str().unwrap_or_default())
+            })
+            .collect()
+    };
+    let expected = [
+        "RunnerFunction QUENCH_REMEDIATION_ROLE quench/QuenchRemediation".to_owned(),
+        format!("RunnerFunction QUENCH_EXTERNAL_ID {EXTERNAL_ID}"),
+    ];
+    assert_eq!(told(&hub), BTreeSet::from(expected));
+    hub.deploy_again(&[]);
+    assert_eq!(told(&hub), BTreeSet::new());
+}
+
+#[test]
+fn steps_may_use_what_the_template_names_and_nothing_else() {
+    let mut hub = mailing(&Settings::default());
+    let policies = |hub: &Hub| -> BTreeMap<String, Value> {
+        let role = &hub.resources()["RunnerRole"];
+        let names = hub
+            .aws
+            .ok("iam", "list_role_policies", &json!({"RoleName": role}));
+        let names = names["PolicyNames"].as_array().unwrap();
+        let named = names.iter().filter_map(Value::as_str).map(|name| {
+            let asked = json!({"RoleName": role, "PolicyName": name});
+            let policy = hub.aws.ok("iam", "get_role_policy", &asked);
+            (
+                name.to_owned(),
+                policy["PolicyDocument"]["Statement"].clone(),
+            )
+        });
+        named.collect()
+    };
+    let kinds = [
+        "findings",
+        "functions",
+        "runbooks",
+        "state-machines",
+        "remediation",
+    ];
+    let before = policies(&hub);
+    for kind in kinds {
+        assert!(!before.contains_key(kind), "{kind}: {before:?}");
+    }
+    let place = format!("{REGION}:{MEMBER}");
+    let parameters = [
+        ("WriteBackFindings", "true".to_owned()),
+        (
+            "LambdaFunctionArns",
+            format!("arn:aws:lambda:{place}:function:mend"),
+        ),
+        (
+            "StateMachineArns",
+            format!(
+                "arn:aws:states:{place}:stateMachine:one,arn:aws:states:{place}:stateMachine:two"
+            ),
+        ),
+        (
+            "AutomationDocumentArns",
+            format!(
+                "arn:aws:ssm:{place}:document/Contain,arn:aws:ssm:*:*:document/AWS-StopEC2Instance"
+            ),
+        ),
+        (
+            "AutomationRoleArns",
+            format!("arn:aws:iam::{MEMBER}:role/runbooks"),
+        ),
+    ];
+    hub.deploy_again(&parameters.map(|(name, value)| (name.to_owned(), value)));
+    let policies = policies(&hub);
+    let allowed = |policy: &str| -> BTreeSet<(String, String)> {
+        let mut allowed = BTreeSet::new();
+        for statement in listed(&policies[policy]) {
+            for action in listed(&statement["Action"]) {
+                for resource in listed(&statement["Resource"]) {
+                    let text = |value: &Value| value.as_str().unwrap().to_owned();
+                    allowed.insert((text(action), text(resource)));
+                }
+            }
+        }
+        allowed
+    };
+    let expected = |pairs: &[(&str, String)]| -> BTreeSet<(String, String)> {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(action, arn)| ((*action).to_owned(), arn.clone()))
+            .collect()
+    };
+    assert_eq!(
+        allowed("functions"),
+        expected(&[(
+            "lambda:InvokeFunction",
+            format!("arn:aws:lambda:{place}:function:mend")
+        )])
+    );
+    assert_eq!(
+        allowed("state-machines"),
+        expected(&[
+            (
+                "states:StartExecution",
+                format!("arn:aws:states:{place}:stateMachine:one")
+            ),
+            (
+                "states:StartExecution",
+                format!("arn:aws:states:{place}:stateMachine:two")
+            ),
+            (
+                "states:DescribeExecution",
+                format!("arn:aws:states:{place}:execution:one:*")
+            ),
+            (
+                "states:DescribeExecution",
+                format!("arn:aws:states:{place}:execution:two:*")
+            ),
+        ])
+    );
+    let start = "ssm:StartAutomationExecution";
+    let execution = format!("arn:aws:ssm:*:{ACCOUNT}:automation-execution/*");
+    assert_eq!(
+        allowed("runbooks"),
+        expected(&[
+            (start, format!("arn:aws:ssm:{place}:document/Contain")),
+            (
+                start,
+                "arn:aws:ssm:*:*:document/AWS-StopEC2Instance".to_owned()
+            ),
+            (
+                start,
+                format!("arn:aws:ssm:{place}:automation-definition/Contain:*")
+            ),
+            (
+                start,
+                "arn:aws:ssm:*:*:automation-definition/AWS-StopEC2Instance:*".to_owned()
+            ),
+            (start, execution.clone()),
+            ("ssm:GetAutomationExecution", execution),
+            (
+                "iam:PassRole",
+                format!("arn:aws:iam::{MEMBER}:role/runbooks")
+            ),
+        ])
+    );
+    let hubs =
+        ["hub/default", "hubv2/*"].map(|hub| format!("arn:aws:securityhub:*:{ACCOUNT}:{hub}"));
+    assert_eq!(
+        allowed("findings"),
+        expected(&[
+            ("securityhub:BatchUpdateFindings", hubs[0].clone()),
+            ("securityhub:BatchUpdateFindings", hubs[1].clone()),
+            ("securityhub:GetFindings", hubs[0].clone()),
+            ("securityhub:GetFindings", hubs[1].clone()),
+        ])
+    );
+    // A wider name than one is refused before anything is changed.
+    for (name, value) in [
+        ("LambdaFunctionArns", "*"),
+        (
+            "LambdaFunctionArns",
+            "arn:aws:lambda:eu-central-1:111122223333:function:*",
+        ),
+        (
+            "StateMachineArns",
+            "arn:aws:states:eu-central-1:111122223333:stateMachine:*",
+        ),
+        ("AutomationRoleArns", "arn:aws:iam::111122223333:role/*"),
+        ("AutomationDocumentArns", "arn:aws:ssm:*:*:document/*"),
+        ("JwtScopeOfTriggering", "openid"),
+        ("JwtScopeOfReading", ""),
+    ] {
+        let refused = hub.refusal(&[(name.to_owned(), value.to_owned())]);
+        assert!(refused.contains(name), "{name}: {refused}");
+    }
+}
+
+#[test]
+fn the_role_of_a_member_may_do_what_remediations_declare_and_nothing_else() {
+    let hub = hub_that_remediates();
+    let member = hub.in_account(MEMBER);
+    join(&hub, &member, &SWITCHES);
+    let remediations = remediations_of_policies();
+    let mut assigned = BTreeSet::new();
+    for (policy, names) in &remediations {
+        let allowed = allowed_by(&member, policy);
+        let mut declared = BTreeSet::new();
+        for name in names {
+            let remediation: Remediation = name.parse().unwrap();
+            assert!(assigned.insert(name.clone()), "`{name}` is of two policies");
+            for permission in remediation.facts().permissions {
+                declared.insert(permission.action.to_owned());
+            }
+            for kind in remediation.facts().accepts {
+                let target = Target::read(example(*kind), &[*kind], MEMBER, REGION).unwrap();
+                within(&allowed, remediation, &target);
+            }
+        }
+        let actions: BTreeSet<String> = allowed.iter().map(|(action, _)| action.clone()).collect();
+        assert_eq!(actions, declared, "{policy}");
+    }
+    let all: BTreeSet<String> = Remediation::ALL
+        .iter()
+        .map(|one| one.name().to_owned())
+        .collect();
+    assert_eq!(assigned, all, "every remediation is of one policy");
+
+    // A switch that is off allows nothing, and without `Remediate` there is no role.
+    join(&hub, &member, &["AllowStorage"]);
+    let resources = stack::resources(&member, STACK);
+    let policies: Vec<&String> = resources
+        .keys()
+        .filter(|name| name.ends_with("Policy"))
+        .collect();
+    assert_eq!(policies, ["StoragePolicy", "UndeliveredPolicy"]);
+    join(&hub, &member, &[]);
+    assert!(!stack::resources(&member, STACK).contains_key("RemediationRole"));
+}
+
+/// That the role lets a session do what a remediation needs on its target, where AWS asks for it.
+fn within(allowed: &BTreeSet<(String, String)>, remediation: Remediation, target: &Target) {
+    /// What is done to other things than the instance that is isolated.
+    const BESIDE_THE_INSTANCE: [&str; 3] = [
+        "ec2:CreateSecurityGroup",
+        "ec2:CreateTags",
+        "ec2:RevokeSecurityGroupEgress",
+    ];
+    let may = |action: &str, arn: &str| {
+        let mut of_action = allowed.iter().filter(|(allowed, _)| allowed == action);
+        of_action.any(|(_, resource)| covers(resource, arn))
+    };
+    let policy = session_policy(remediation, target);
+    for statement in policy["Statement"].as_array().unwrap() {
+        for action in listed(&statement["Action"]).filter_map(Value::as_str) {
+            let permission = remediation.facts().permissions.iter();
+            let mut permission = permission.filter(|permission| permission.action == action);
+            let everything = permission.any(|permission| permission.scope == Scope::Everything);
+            for arn in listed(&statement["Resource"]).filter_map(Value::as_str) {
+                let is_left_out = target.kind == Kind::Instance
+                    && arn == target.arn
+                    && BESIDE_THE_INSTANCE.contains(&action);
+                // An action that a session may do to everything may be limited by the role to things of the target's kind.
+                let is_allowed = may(action, arn) || everything && may(action, &target.arn);
+                assert!(
+                    is_allowed || is_left_out,
+                    "{}: the role does not allow `{action}` on `{arn}`",
+                    remediation.name()
+                );
+            }
+        }
+    }
+}
+
+/// Whether a pattern of ARNs covers an ARN, or all that another pattern does.
+fn covers(pattern: &str, arn: &str) -> bool {
+    let mut rest = arn;
+    let mut parts = pattern.split('*');
+    match rest.strip_prefix(parts.next().unwrap_or_default()) {
+        Some(after) => rest = after,
+        None => return false,
+    }
+    let parts: Vec<&str> = parts.collect();
+    let Some((last, middle)) = parts.split_last() else {
+        return rest.is_empty();
+    };
+    for part in middle {
+        match rest.find(part) {
+            Some(place) => rest = &rest[place + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+/// A resource of a kind, as findings name it.
+fn example(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Account => MEMBER,
+        Kind::Bucket => "arn:aws:s3:::logs",
+        Kind::SecurityGroup => "sg-0123456789abcdef0",
+        Kind::AccessKey => "AKIAIOSFODNN7EXAMPLE",
+        Kind::DbInstance => "arn:aws:rds:eu-central-1:111122223333:db:orders",
+        Kind::Trail => "arn:aws:cloudtrail:eu-central-1:111122223333:trail/all",
+        Kind::Key => {
+            "arn:aws:kms:eu-central-1:111122223333:key/01234567-89ab-cdef-0123-456789abcdef"
+        }
+        Kind::Snapshot => "snap-0123456789abcdef0",
+        Kind::DbSnapshot => "arn:aws:rds:eu-central-1:111122223333:snapshot:orders",
+        Kind::DbClusterSnapshot => "arn:aws:rds:eu-central-1:111122223333:cluster-snapshot:orders",
+        Kind::Image => "ami-0123456789abcdef0",
+        Kind::Instance => "i-0123456789abcdef0",
+        Kind::User => "arn:aws:iam::111122223333:user/ann",
+        Kind::Role => "arn:aws:iam::111122223333:role/app",
+    }
+}
+
+/// The remediations of each policy, as the template tells.
+fn remediations_of_policies() -> BTreeMap<String, Vec<String>> {
+    let text = std::fs::read_to_string(root().join("infra/member.yaml")).unwrap();
+    let section = text.split_once("\n    Remediations:\n").unwrap().1;
+    let lines = section
+        .lines()
+        .take_while(|line| line.starts_with("      "));
+    let pairs = lines.map(|line| {
+        let (policy, names) = line.trim().split_once(": [").unwrap();
+        let names = names.trim_end_matches(']').split(", ").map(str::to_owned);
+        (policy.to_owned(), names.collect())
+    });
+    pairs.collect()
+}
+
+/// The actions that a policy of the member's stack allows, each with a resource.
+fn allowed_by(member: &Aws, policy: &str) -> BTreeSet<(String, String)> {
+    let arn = &stack::resources(member, STACK)[policy];
+    let seen = member.ok("iam", "get_policy", &json!({"PolicyArn": arn}));
+    let version = &seen["Policy"]["DefaultVersionId"];
+    let asked = json!({"PolicyArn": arn, "VersionId": version});
+    let seen = member.ok("iam", "get_policy_version", &asked);
+    let mut allowed = BTreeSet::new();
+    for statement in listed(&seen["PolicyVersion"]["Document"]["Statement"]) {
+        assert_eq!(statement["Effect"], "Allow");
+        for action in listed(&statement["Action"]) {
+            for resource in listed(&statement["Resource"]) {
+                let text = |value: &Value| value.as_str().unwrap().to_owned();
+                allowed.insert((text(action), text(resource)));
+            }
+        }
+    }
+    allowed
+}
+
+fn listed(value: &Value) -> impl Iterator<Item = &Value> {
+    value
+        .as_array()
+        .map_or(std::slice::from_ref(value), Vec::as_slice)
+        .iter()
+}
+
+/// A hub that may take roles in one account besides its own.
+fn hub_that_remediates() -> Hub {
+    let parameters = [
+        ("MemberAccounts", MEMBER),
+        ("Remediate", "true"),
+        ("ExternalId", EXTERNAL_ID),
+    ];
+    Hub::deploy(&Settings {
+        authorize: true,
+        parameters: parameters
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec(),
+        ..Settings::default()
+    })
+}
+
+/// Makes an account a member, or changes what it allows; without anything, it only forwards.
+fn join(hub: &Hub, account: &Aws, switches: &[&str]) {
+    let template = std::fs::read_to_string(root().join("infra/member.yaml")).unwrap();
+    let topic = format!("arn:aws:sns:us-east-1:{MEMBER}:alarms");
+    let mut parameters = vec![
+        ("HubBusArn", hub.output("BusArn")),
+        ("HubRunnerRoleArn", hub.output("RunnerRoleArn")),
+        ("AlarmTopicArn", &topic),
+    ];
+    if !switches.is_empty() {
+        parameters.push(("Remediate", "true"));
+        parameters.push(("ExternalId", EXTERNAL_ID));
+    }
+    parameters.extend(switches.iter().map(|switch| (*switch, "true")));
+    let parameters: Vec<(String, String)> = parameters
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let set = format!("with-{}", switches.len());
+    stack::deploy(account, STACK, &Template::Body(template), &parameters, &set);
+}
+
+/// A session of a role of the hub's stack, which Lambda alone may take: so the test has the role trust its own account too.
+fn session_of(hub: &Hub, role: &str) -> Aws {
+    let role = &hub.resources()[role];
+    let trust = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow",
+        "Principal": {"AWS": format!("arn:aws:iam::{ACCOUNT}:root")},
+        "Action": "sts:AssumeRole",
+    }]});
+    let asked = json!({"RoleName": role, "PolicyDocument": trust.to_string()});
+    hub.aws.ok("iam", "update_assume_role_policy", &asked);
+    let asked = json!({
+        "RoleArn": format!("arn:aws:iam::{ACCOUNT}:role/{role}"),
+        "RoleSessionName": "test",
+    });
+    hub.with_session(&hub.aws.ok("sts", "assume_role", &asked))
+}
