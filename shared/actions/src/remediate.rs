@@ -7,7 +7,6 @@
 //! was noted: what is done already is not done again.
 
 mod api;
-mod facts;
 mod fault;
 mod guard;
 mod parameters;
@@ -36,13 +35,15 @@ mod s3_block_public_access;
 mod s3_tls_only;
 mod stop_instance;
 
-pub use facts::{Facts, Fit, FitSource, Parameter, Permission, Phase, Risk, Scope, Takes};
 pub use fault::Fault;
 pub use guard::{Tags, Verdict, exempt, tags};
 pub use parameters::Parameters;
 pub use plan::{Change, Plan};
 pub use quench_automations::Exempt;
-pub use remediation::{Remediation, UnknownRemediation};
+pub use quench_automations::remediation::{
+    Facts, Fit, FitSource, Parameter, Permission, Phase, Remediation, Risk, Scope, Takes,
+    UnknownRemediation,
+};
 pub use session::session_policy;
 pub use target::{Kind, Target};
 
@@ -143,8 +144,8 @@ pub async fn plan(
         )));
     }
     let api = Api::open(aws, target).await?;
-    let before = remediation.read(&api, &parameters).await?;
-    let desired = remediation.desire(&api, &before, &parameters, now)?;
+    let before = remediation::read(remediation, &api, &parameters).await?;
+    let desired = remediation::desire(remediation, &api, &before, &parameters, now)?;
     let (after, nothing_to_do, warnings) = match desired {
         Desired::Nothing(why, warnings) => (before.clone(), Some(why), warnings),
         Desired::State { after, warnings } => (after, None, warnings),
@@ -182,7 +183,7 @@ pub async fn apply(aws: &Aws, plan: &Plan, entry: Entry, now: Timestamp) -> Resu
     }
     let depth = match entry {
         Entry::First => 0,
-        Entry::Again => remediation.depth(),
+        Entry::Again => remediation::depth(remediation),
     };
     if !is_between(&is, &before, &after, depth) {
         return Err(changed(&plan.before, found));
@@ -190,11 +191,9 @@ pub async fn apply(aws: &Aws, plan: &Plan, entry: Entry, now: Timestamp) -> Resu
     settled(&found, plan)?;
     // What speaks against it may have come up since.
     if is == before {
-        remediation.desire(&api, &found, &plan.parameters, now)?;
+        remediation::desire(remediation, &api, &found, &plan.parameters, now)?;
     }
-    remediation
-        .write(&api, plan, &found, &plan.after, now)
-        .await?;
+    remediation::write(&api, plan, &found, &plan.after, now).await?;
     Ok(Effect::Done)
 }
 
@@ -214,13 +213,11 @@ pub async fn undo(aws: &Aws, plan: &Plan, now: Timestamp) -> Result<Effect, Faul
     if is == before {
         return Ok(Effect::Already);
     }
-    if !is_between(&is, &before, &after, remediation.depth()) {
+    if !is_between(&is, &before, &after, remediation::depth(remediation)) {
         return Err(changed(&plan.after, found));
     }
     settled(&found, plan)?;
-    remediation
-        .write(&api, plan, &found, &plan.before, now)
-        .await?;
+    remediation::write(&api, plan, &found, &plan.before, now).await?;
     Ok(Effect::Done)
 }
 
@@ -239,18 +236,22 @@ pub async fn verify(aws: &Aws, plan: &Plan, goal: Goal, until: Instant) -> Resul
     loop {
         let looked = async {
             let api = Api::open(aws, &plan.target).await?;
-            remediation.read(&api, &plan.parameters).await
+            remediation::read(remediation, &api, &plan.parameters).await
         };
         let not_yet = match looked.await {
             Ok(found)
-                if remediation.identity(&found) == remediation.identity(goal)
+                if remediation::identity(remediation, &found)
+                    == remediation::identity(remediation, goal)
                     && is_settled(&found) =>
             {
                 return Ok(Verified::Holds { found });
             }
             Ok(found) => {
                 let reason = match is_settled(&found) {
-                    true => plan::paths(&remediation.identity(goal), &remediation.identity(&found)),
+                    true => plan::paths(
+                        &remediation::identity(remediation, goal),
+                        &remediation::identity(remediation, &found),
+                    ),
                     false => "the service is not done with it".to_owned(),
                 };
                 Verified::NotYet { found, reason }
@@ -285,11 +286,11 @@ async fn open<'a>(aws: &Aws, plan: &'a Plan) -> Result<Api<'a>, Fault> {
 
 async fn stand(api: &Api<'_>, plan: &Plan) -> Result<Standing, Fault> {
     let remediation = plan.remediation;
-    let found = remediation.read(api, &plan.parameters).await?;
+    let found = remediation::read(remediation, api, &plan.parameters).await?;
     Ok(Standing {
-        is: remediation.identity(&found),
-        before: remediation.identity(&plan.before),
-        after: remediation.identity(&plan.after),
+        is: remediation::identity(remediation, &found),
+        before: remediation::identity(remediation, &plan.before),
+        after: remediation::identity(remediation, &plan.after),
         found,
     })
 }

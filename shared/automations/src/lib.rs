@@ -14,6 +14,7 @@ mod load;
 mod nearest;
 mod organization;
 mod playbook;
+pub mod remediation;
 mod rulebook;
 pub mod samples;
 pub mod scope;

@@ -2,6 +2,8 @@ use super::{InvalidAws, Service};
 use std::collections::HashMap;
 use url::Url;
 
+pub(crate) use quench_automations::remediation::is_region;
+
 /// Where the services are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Endpoints {
@@ -34,16 +36,6 @@ fn partition(region: &str) -> Partition {
         suffix,
         global_region,
     }
-}
-
-/// Says whether a text can be a region: then it changes nothing of a domain name but its label.
-pub(crate) fn is_region(text: &str) -> bool {
-    (4..=32).contains(&text.len())
-        && text.starts_with(|first: char| first.is_ascii_lowercase())
-        && !text.ends_with('-')
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 impl Endpoints {

@@ -1,7 +1,6 @@
 //! Takes everything away from an IAM user or role by one more inline policy, and ends its sessions.
 
 use super::api::{Api, Form, form};
-use super::facts::{Facts, Parameter, Risk, Takes, applies, reads, threat, undoes};
 use super::fault::Fault;
 use super::parameters::{self, Parameters};
 use super::plan::Plan;
@@ -11,40 +10,6 @@ use crate::aws::Service;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
-
-pub(super) const FACTS: Facts = Facts {
-    name: "contain-iam-principal",
-    title: "Deny everything to an IAM user or role, or to its sessions so far",
-    risk: Risk::High,
-    permissions: &[
-        reads("iam:GetUser").of(&[Kind::User]),
-        reads("iam:GetUserPolicy").of(&[Kind::User]),
-        reads("iam:ListUserTags").of(&[Kind::User]),
-        applies("iam:PutUserPolicy").of(&[Kind::User]),
-        undoes("iam:DeleteUserPolicy").of(&[Kind::User]),
-        reads("iam:GetRole").of(&[Kind::Role]),
-        reads("iam:GetRolePolicy").of(&[Kind::Role]),
-        reads("iam:ListRoleTags").of(&[Kind::Role]),
-        applies("iam:PutRolePolicy").of(&[Kind::Role]),
-        undoes("iam:DeleteRolePolicy").of(&[Kind::Role]),
-    ],
-    fits: &[
-        threat("UnauthorizedAccess:IAMUser/InstanceCredentialExfiltration.*"),
-        threat("UnauthorizedAccess:IAMUser/ConsoleLoginSuccess.B"),
-        threat("CredentialAccess:IAMUser/AnomalousBehavior"),
-        threat("DefenseEvasion:IAMUser/AnomalousBehavior"),
-        threat("Exfiltration:IAMUser/AnomalousBehavior"),
-        threat("Impact:IAMUser/AnomalousBehavior"),
-        threat("Persistence:IAMUser/AnomalousBehavior"),
-        threat("PrivilegeEscalation:IAMUser/AnomalousBehavior"),
-    ],
-    parameters: &[Parameter {
-        name: "only_sessions",
-        about: "Whether only the sessions so far are ended, so that a role serves on with new ones.",
-        takes: Takes::Flag(false),
-    }],
-    accepts: &[Kind::User, Kind::Role],
-};
 
 pub(super) const DEPTH: usize = 0;
 
@@ -219,13 +184,20 @@ pub(super) fn compared(state: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::remediate::Remediation;
 
     #[test]
     fn the_caller_is_known_by_user_and_by_session() {
         let (account, region) = ("111122223333", "eu-central-1");
         let target = |kind: &str| {
             let arn = format!("arn:aws:iam::{account}:{kind}/ops/Quench");
-            Target::read(&arn, FACTS.accepts, account, region).unwrap()
+            Target::read(
+                &arn,
+                Remediation::ContainPrincipal.facts().accepts,
+                account,
+                region,
+            )
+            .unwrap()
         };
         for (caller, role, user) in [
             (

@@ -2,45 +2,14 @@
 
 use super::Desired;
 use super::api::{Api, Pages, form};
-use super::facts::{Facts, Parameter, Risk, Takes, applies, check, control, reads, rule, undoes};
 use super::fault::Fault;
 use super::parameters::{self, Parameters};
 use super::plan::Plan;
-use super::revoke_open_ingress::RULES;
 use super::rules::{self, Direction};
-use super::target::Kind;
 use crate::aws::Service;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-
-pub(super) const FACTS: Facts = Facts {
-    name: "empty-default-security-group",
-    title: "Take every rule out of the default security group of a VPC",
-    risk: Risk::Medium,
-    permissions: &[
-        reads("ec2:DescribeSecurityGroups").of_everything(),
-        reads("ec2:DescribeSecurityGroupRules").of_everything(),
-        reads("ec2:DescribeNetworkInterfaces").of_everything(),
-        reads("ec2:DescribeTags").of_everything(),
-        applies("ec2:RevokeSecurityGroupIngress").beside(RULES),
-        applies("ec2:RevokeSecurityGroupEgress").beside(RULES),
-        undoes("ec2:AuthorizeSecurityGroupIngress").beside(RULES),
-        undoes("ec2:AuthorizeSecurityGroupEgress").beside(RULES),
-        undoes("ec2:CreateTags").beside(RULES),
-    ],
-    fits: &[
-        control("EC2.2"),
-        rule("vpc-default-security-group-closed"),
-        check("ec2_securitygroup_default_restrict_traffic"),
-    ],
-    parameters: &[Parameter {
-        name: "even_in_use",
-        about: "Whether the group is emptied while network interfaces use it.",
-        takes: Takes::Flag(false),
-    }],
-    accepts: &[Kind::SecurityGroup],
-};
 
 pub(super) const DEPTH: usize = 2;
 

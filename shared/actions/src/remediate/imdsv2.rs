@@ -1,32 +1,12 @@
 //! Lets the metadata of an instance be read with a token alone.
 
 use super::api::{Api, form};
-use super::facts::{Facts, Risk, applies, check, control, reads, rule};
 use super::fault::Fault;
 use super::parameters::Parameters;
 use super::plan::Plan;
-use super::target::Kind;
 use super::{Desired, SETTLED, instance};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-
-pub(super) const FACTS: Facts = Facts {
-    name: "ec2-imdsv2",
-    title: "Require a token for the metadata of an EC2 instance (IMDSv2)",
-    risk: Risk::Medium,
-    permissions: &[
-        reads("ec2:DescribeInstances").of_everything(),
-        reads("ec2:DescribeTags").of_everything(),
-        applies("ec2:ModifyInstanceMetadataOptions"),
-    ],
-    fits: &[
-        control("EC2.8"),
-        rule("ec2-imdsv2-check"),
-        check("ec2_instance_imdsv2_enabled"),
-    ],
-    parameters: &[],
-    accepts: &[Kind::Instance],
-};
 
 pub(super) const DEPTH: usize = 0;
 

@@ -1,9 +1,9 @@
-use super::Remediation;
-use super::facts::Risk;
 use super::fault::Fault;
 use super::parameters::Parameters;
+use super::remediation;
 use super::target::Target;
 use crate::neutral;
+use quench_automations::remediation::{Remediation, Risk};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -67,8 +67,8 @@ impl Plan {
             "remediation": self.remediation,
             "target": self.target,
             "parameters": self.parameters,
-            "before": self.remediation.identity(&self.before),
-            "after": self.remediation.identity(&self.after),
+            "before": remediation::identity(self.remediation, &self.before),
+            "after": remediation::identity(self.remediation, &self.after),
         });
         let digest = Sha256::digest(canonical(&decisive).to_string());
         digest.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -1,33 +1,13 @@
 //! Takes an RDS instance off the internet.
 
 use super::api::{Api, form};
-use super::facts::{Facts, Risk, applies, check, control, reads, rule};
 use super::fault::Fault;
 use super::parameters::Parameters;
 use super::plan::Plan;
-use super::target::Kind;
 use super::{Desired, SETTLED};
 use crate::aws::Service;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-
-pub(super) const FACTS: Facts = Facts {
-    name: "rds-not-public",
-    title: "Give an RDS instance no address that is reachable from the internet",
-    risk: Risk::Medium,
-    permissions: &[
-        reads("rds:DescribeDBInstances"),
-        reads("rds:ListTagsForResource"),
-        applies("rds:ModifyDBInstance"),
-    ],
-    fits: &[
-        control("RDS.2"),
-        rule("rds-instance-public-access-check"),
-        check("rds_instance_no_public_access"),
-    ],
-    parameters: &[],
-    accepts: &[Kind::DbInstance],
-};
 
 pub(super) const DEPTH: usize = 0;
 

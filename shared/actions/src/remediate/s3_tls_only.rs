@@ -1,34 +1,13 @@
 //! Lets a bucket be reached over TLS alone, by one more statement of its policy.
 
 use super::api::Api;
-use super::facts::{Facts, Risk, applies, check, control, reads, rule, undoes};
 use super::fault::Fault;
 use super::parameters::Parameters;
 use super::plan::Plan;
-use super::target::Kind;
 use super::{Desired, policy};
 use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
-
-pub(super) const FACTS: Facts = Facts {
-    name: "s3-tls-only",
-    title: "Deny requests to an S3 bucket that come without TLS",
-    risk: Risk::Medium,
-    permissions: &[
-        reads("s3:GetBucketPolicy"),
-        reads("s3:GetBucketTagging"),
-        applies("s3:PutBucketPolicy"),
-        undoes("s3:DeleteBucketPolicy"),
-    ],
-    fits: &[
-        control("S3.5"),
-        rule("s3-bucket-ssl-requests-only"),
-        check("s3_bucket_secure_transport_policy"),
-    ],
-    parameters: &[],
-    accepts: &[Kind::Bucket],
-};
 
 pub(super) const DEPTH: usize = 0;
 

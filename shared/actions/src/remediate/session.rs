@@ -1,6 +1,5 @@
-use super::Remediation;
-use super::facts::Scope;
 use super::target::{Kind, Target};
+use quench_automations::remediation::{Remediation, Scope};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

@@ -1,39 +1,13 @@
 //! Stops an instance of EC2.
 
 use super::api::{Api, form};
-use super::facts::{Facts, Parameter, Risk, Takes, applies, reads, threat, undoes};
 use super::fault::Fault;
 use super::parameters::{self, Parameters};
 use super::plan::Plan;
-use super::target::Kind;
 use super::{Desired, SETTLED, instance};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
-
-pub(super) const FACTS: Facts = Facts {
-    name: "stop-ec2-instance",
-    title: "Stop an EC2 instance",
-    risk: Risk::High,
-    permissions: &[
-        reads("ec2:DescribeInstances").of_everything(),
-        reads("ec2:DescribeTags").of_everything(),
-        applies("ec2:StopInstances"),
-        undoes("ec2:StartInstances"),
-    ],
-    fits: &[
-        threat("CryptoCurrency:EC2/BitcoinTool.B"),
-        threat("CryptoCurrency:EC2/BitcoinTool.B!DNS"),
-        threat("Backdoor:EC2/DenialOfService.*"),
-        threat("Backdoor:EC2/C&CActivity.*"),
-    ],
-    parameters: &[Parameter {
-        name: "even_in_group",
-        about: "Whether an instance of an Auto Scaling group is stopped; the group then puts another in its place and terminates it.",
-        takes: Takes::Flag(false),
-    }],
-    accepts: &[Kind::Instance],
-};
 
 pub(super) const DEPTH: usize = 0;
 

@@ -1,4 +1,4 @@
-use super::target::Kind;
+use super::kind::Kind;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
