@@ -246,7 +246,7 @@ fn severity(severity: Severity) -> &'static str {
 
 fn vendor(source: Source) -> Option<&'static str> {
     match source {
-        Source::Ocsf => None,
+        Source::Ocsf | Source::Quench => None,
         Source::Scc => Some("Google"),
         Source::Defender => Some("Microsoft"),
         _ => Some("AWS"),

@@ -99,6 +99,8 @@ pub enum Source {
     Defender,
     Scc,
     Ocsf,
+    /// Quench itself, for a resource that somebody named by hand: see [`crate::named_by_hand`].
+    Quench,
 }
 
 impl Source {
@@ -119,6 +121,7 @@ impl Source {
             Self::Defender => "Microsoft Defender for Cloud",
             Self::Scc => "Google Security Command Center",
             Self::Ocsf => "OCSF",
+            Self::Quench => "Quench",
         }
     }
 }
@@ -220,6 +223,7 @@ spelled!(Source {
     Defender => "defender",
     Scc => "scc",
     Ocsf => "ocsf",
+    Quench => "quench",
 });
 
 spelled!(Severity {
@@ -335,6 +339,6 @@ mod tests {
         check(Severity::ALL);
         check(Status::ALL);
         check(Transition::ALL);
-        assert_eq!(Source::ALL.len(), 13);
+        assert_eq!(Source::ALL.len(), 14);
     }
 }

@@ -10,6 +10,7 @@ mod document;
 mod event;
 mod fields;
 mod finding;
+mod named;
 mod ocsf;
 mod refusal;
 mod resource_id;
@@ -22,5 +23,6 @@ pub use decode::{CustomAction, Decoded, decode};
 pub use finding::{
     Compliance, Finding, Kind, Link, Remediation, Resource, Severity, Source, Status, Transition,
 };
+pub use named::named_by_hand;
 pub use refusal::Refusal;
 pub use transition::transition;
