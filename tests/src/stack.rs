@@ -171,6 +171,7 @@ pub fn resources(aws: &Aws, stack: &str) -> BTreeMap<String, String> {
     listed
         .into_iter()
         .flatten()
+        .filter(|resource| resource["ResourceStatus"] != "DELETE_COMPLETE")
         .map(|resource| {
             (
                 text(resource, "LogicalResourceId"),

@@ -23,12 +23,13 @@ pub const ACCOUNT: &str = "000000000000";
 
 /// Starts the emulator with what it keeps to itself otherwise, to put events whose source is a service of AWS; and has it
 /// ask for permissions as AWS does: a batch of messages needs that of a single one, there is no other; and who sends mail
-/// needs it for the identity that the sender's address belongs to, not for all.
+/// needs it for the identity that the sender's address belongs to, not for all. Of a session of a role, `aws:PrincipalArn` is
+/// the role.
 const SPEAK_FOR_SERVICES: &str = "
 import json
 from ministack.app import main
-from ministack.core import iam_actions
-from ministack.services import eventbridge
+from ministack.core import iam_actions, iam_evaluator
+from ministack.services import eventbridge, iam
 put = eventbridge._put_events
 eventbridge._put_events = lambda data, allow_aws_source=True: put(data, True)
 extract = iam_actions.extract_iam_action
@@ -44,6 +45,15 @@ def resource(method, path, body, region, account):
     domain = json.loads(body)['FromEmailAddress'].rsplit('@', 1)[1].rstrip('>')
     return f'arn:aws:ses:{region}:{account}:identity/{domain}'
 iam_actions._ses_v2_resource_arn = resource
+resolve = iam_evaluator._resolve_condition_key
+def condition(key, context):
+    value = resolve(key, context)
+    if key.lower() != 'aws:principalarn' or ':assumed-role/' not in value:
+        return value
+    account, name = value.split(':')[4], value.split('/')[1]
+    role = iam._roles.get_scoped(account, None, name)
+    return role['Arn'] if role else value
+iam_evaluator._resolve_condition_key = condition
 main()
 ";
 
