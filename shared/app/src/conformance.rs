@@ -1,5 +1,6 @@
 //! What every kind of store and queue promises; each function wants one that is fresh and empty.
 
+pub(crate) mod approvals;
 pub(crate) mod definitions;
 pub(crate) mod findings;
 pub(crate) mod queues;

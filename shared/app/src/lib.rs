@@ -3,6 +3,7 @@
 
 mod answer;
 mod app;
+pub mod approval;
 pub mod catalog;
 mod clock;
 mod config;
@@ -36,6 +37,7 @@ pub use run::{Check, Decision, Entry, Event, Guard, Ruling, Run, RunState, Start
 #[cfg(feature = "local")]
 pub use store::Sqlite;
 pub use store::{
-    Applied, Change, Claim, DynamoDb, Expired, FindingFilter, FindingRecord, Inventory, Lease,
-    Page, RunFilter, RunStage, Standing, Store, StoreError, Stored,
+    Applied, ApprovalFilter, Change, Claim, Deciding, DynamoDb, Expired, FindingFilter,
+    FindingRecord, Inventory, Lease, Page, Reservation, RunFilter, RunStage, Standing, Store,
+    StoreError, Stored, Token,
 };

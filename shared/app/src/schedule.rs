@@ -147,7 +147,7 @@ async fn expire(app: &App, deadline: Instant, tick: &mut Tick) -> Result<(), Sto
         }
         let expired = app.store.expire(limit, BATCH).await?;
         let letters = app.queues.expire(limit, BATCH).await?;
-        let removed = expired.findings + expired.runs + letters;
+        let removed = expired.findings + expired.runs + expired.approvals + letters;
         tick.expired += removed;
         if removed < BATCH as usize {
             return Ok(());

@@ -1,5 +1,6 @@
 //! What is kept: definitions, findings, runs and their journals.
 
+mod approvals;
 mod dynamodb;
 mod encoding;
 mod error;
@@ -11,6 +12,7 @@ mod uses;
 pub(crate) use encoding::word;
 pub(crate) use uses::called;
 
+pub use approvals::{ApprovalFilter, Deciding, Reservation, Token};
 pub use dynamodb::DynamoDb;
 pub use error::StoreError;
 pub use record::{
@@ -48,6 +50,7 @@ macro_rules! on {
         }
     };
 }
+use on;
 
 impl Store {
     /// Opens the store in this file, making or migrating it as needed.

@@ -1,5 +1,6 @@
 //! The store in one table of DynamoDB; `docs/access-patterns.md` tells what is in it and what each question costs.
 
+mod approvals;
 mod body;
 mod call;
 mod definitions;
@@ -8,6 +9,7 @@ mod index;
 mod item;
 mod journal;
 mod parts;
+mod reservations;
 mod runs;
 #[cfg(test)]
 mod tests;

@@ -268,4 +268,7 @@ pub struct Expired {
     pub findings: usize,
     /// Runs, with their journals.
     pub runs: usize,
+    /// Questions to people.
+    #[serde(default)]
+    pub approvals: usize,
 }

@@ -1,5 +1,6 @@
 //! The store in one SQLite file.
 
+mod approvals;
 #[cfg(test)]
 pub(crate) mod crash;
 mod definitions;

@@ -1,5 +1,6 @@
 mod hold;
 mod sweep;
+mod wake;
 
 use super::body::Packed;
 use super::call::{Key, Reading, Refused, Request, object};
@@ -101,6 +102,20 @@ impl DynamoDb {
         prefix: &str,
         limit: u32,
     ) -> Result<Vec<Run>, StoreError> {
+        let mut runs = Vec::new();
+        for item in self.by_prefix(RUN, prefix, limit).await? {
+            runs.push(self.whole(&item).await?);
+        }
+        Ok(runs)
+    }
+
+    /// The items of this sort whose ids begin so, by id.
+    pub(super) async fn by_prefix(
+        &self,
+        sort: &str,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<Item>, StoreError> {
         if prefix.is_empty()
             || prefix.len() > LONGEST_ID
             || !prefix.chars().all(|digit| digit.is_ascii_hexdigit())
@@ -109,25 +124,23 @@ impl DynamoDb {
         }
         let prefix = prefix.to_ascii_lowercase();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let mut runs = Vec::new();
-        for pk in partitions(&prefix) {
+        let mut found = Vec::new();
+        for pk in partitions(sort, &prefix) {
             let request = Request::query("#pk = :pk AND begins_with(#sk, :prefix)")
                 .with("ConsistentRead", true)
                 .value(":pk", text(pk))
                 .value(":prefix", text(&prefix));
             let mut next = Some(request);
             while let Some(request) = next
-                && runs.len() < limit
+                && found.len() < limit
             {
-                let ask = request.clone().with("Limit", limit - runs.len());
+                let ask = request.clone().with("Limit", limit - found.len());
                 let mut answer = self.plain(ask).await?;
-                for item in index::items(&mut answer) {
-                    runs.push(self.whole(&item).await?);
-                }
+                found.extend(index::items(&mut answer));
                 next = index::following(request, &mut answer);
             }
         }
-        Ok(runs)
+        Ok(found)
     }
 
     pub(crate) async fn runs(
@@ -276,13 +289,13 @@ fn key(id: &str) -> Option<Key> {
 }
 
 /// The partitions, in order, in which ids begin so.
-fn partitions(prefix: &str) -> Vec<String> {
+fn partitions(sort: &str, prefix: &str) -> Vec<String> {
     if prefix.len() >= 2 {
-        return vec![format!("run#{}", &prefix[..2])];
+        return vec![format!("{sort}#{}", &prefix[..2])];
     }
     let digits = "0123456789abcdef".chars();
-    let longer = digits.map(|digit| format!("run#{prefix}{digit}"));
-    std::iter::once(format!("run#{prefix}"))
+    let longer = digits.map(|digit| format!("{sort}#{prefix}{digit}"));
+    std::iter::once(format!("{sort}#{prefix}"))
         .chain(longer)
         .collect()
 }

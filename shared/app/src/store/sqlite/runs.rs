@@ -159,6 +159,14 @@ impl Sqlite {
     ) -> Result<(), StoreError> {
         let (lease, state) = (lease.clone(), state.clone());
         self.write(move |connection| {
+            let woken = connection
+                .prepare_cached("SELECT woken FROM runs WHERE id = ?1")?
+                .query_row([&lease.run_id], |row| row.get(0))
+                .optional()?;
+            let state = match woken {
+                Some(true) => state.woken(now),
+                _ => state,
+            };
             let held = connection
                 .prepare_cached(
                     "UPDATE runs SET stage = ?3, state = ?4, due = ?5, updated = ?6, owner = NULL, leased_until = NULL
@@ -290,7 +298,12 @@ impl Sqlite {
                 &format!("DELETE FROM runs WHERE id IN ({old})"),
                 params![before, limit],
             )?;
-            Ok(Expired { findings, runs })
+            let approvals = super::approvals::expire(connection, before, limit)?;
+            Ok(Expired {
+                findings,
+                runs,
+                approvals,
+            })
         })
         .await
     }
@@ -349,7 +362,7 @@ fn claim(
     connection
         .prepare_cached(
             "UPDATE runs SET stage = 'running', state = ?2, owner = ?3, fence = ?4, leased_until = ?5, due = ?5,
-                 updated = ?6
+                 updated = ?6, woken = 0
              WHERE id = ?1",
         )?
         .execute(params![

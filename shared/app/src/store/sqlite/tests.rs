@@ -22,6 +22,18 @@ macro_rules! store_promises {
 }
 
 store_promises! {
+    approvals:
+        a_question_is_put_once_and_found_by_the_tokens_that_were_made_for_it
+        a_question_is_decided_once_in_time_and_about_what_was_asked
+        one_of_many_deciders_wins_and_the_others_are_told_who
+        questions_are_listed_by_filter_and_page
+        a_decision_is_unheard_until_the_run_has_heard_of_it
+        a_large_question_is_like_any_other
+        a_waiting_run_is_woken_and_a_finished_one_is_not
+        a_run_that_is_woken_while_it_is_held_does_not_wait
+        no_more_places_are_had_within_an_hour_than_there_are
+        a_place_is_free_again_after_an_hour
+        old_questions_expire;
     definitions:
         definitions_are_put_all_or_none
         every_version_of_a_playbook_is_kept

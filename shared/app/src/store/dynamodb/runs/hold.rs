@@ -33,7 +33,7 @@ impl DynamoDb {
         let claim = Request::update(&key)
             .change(
                 "SET #stage = :running, #state = :state, #owner = :owner, #fence = #fence + :one, #last = :token, \
-                 #leased_until = :until, #due_at = if_not_exists(#pause, :zero) + :until, #updated = :now REMOVE #until",
+                 #leased_until = :until, #due_at = if_not_exists(#pause, :zero) + :until, #updated = :now REMOVE #until, #woken",
             )
             .only_if(&format!(
                 "{UNFINISHED} AND (attribute_not_exists(#leased_until) OR #leased_until <= :now) \
@@ -114,17 +114,53 @@ impl DynamoDb {
     ) -> Result<(), StoreError> {
         let key = key(&lease.run_id).ok_or_else(|| lost(lease))?;
         let token = token()?;
+        let mut settle = self.settling(&key, lease, state, now, &token);
+        // What lies beside a run's item is told first when it may go; nearly no run has any.
+        let mut alone = due(state, now).is_none();
+        // A run that was woken since it was claimed has not heard of what it is to hear.
+        let mut asleep = matches!(state, RunState::Waiting { until, .. } if *until > now);
+        loop {
+            let condition = match (alone, asleep) {
+                (true, _) => format!("{HELD} AND attribute_not_exists(#apart)"),
+                (false, true) => format!("{HELD} AND attribute_not_exists(#woken)"),
+                (false, false) => HELD.to_owned(),
+            };
+            match self.call(settle.clone().only_if(&condition)).await {
+                Ok(_) => return Ok(()),
+                Err(Refused::Condition(found)) if is_ours(found.as_ref(), &token) => return Ok(()),
+                Err(Refused::Condition(Some(item))) if alone && is_held(&item, lease) => {
+                    self.keep_apart(&lease.run_id, self.beyond(self.expiry(now)))
+                        .await?;
+                    alone = false;
+                }
+                Err(Refused::Condition(Some(item))) if asleep && is_held(&item, lease) => {
+                    settle = self.settling(&key, lease, &state.clone().woken(now), now, &token);
+                    asleep = false;
+                }
+                Err(Refused::Condition(_)) => return Err(lost(lease)),
+                Err(Refused::Store(error)) => return Err(error),
+            }
+        }
+    }
+
+    fn settling(
+        &self,
+        key: &Key,
+        lease: &Lease,
+        state: &RunState,
+        now: Timestamp,
+        token: &str,
+    ) -> Request {
         let mut set =
             "SET #stage = :stage, #state = :state, #updated = :now, #last = :token".to_owned();
-        let mut remove = "REMOVE #owner, #leased_until, #pause, #sweep".to_owned();
-        let mut settle = Request::update(&key)
+        let mut remove = "REMOVE #owner, #leased_until, #pause, #sweep, #woken".to_owned();
+        let mut settle = Request::update(key)
             .value(":fence", number(lease.fence))
             .value(":stage", text(RunStage::of(state).name()))
             .value(":state", text(to_json(state)))
             .value(":now", micros(now))
-            .value(":token", text(&token));
-        let due = due(state, now);
-        match due {
+            .value(":token", text(token));
+        match due(state, now) {
             Some(due) => {
                 set.push_str(", #due_at = :due");
                 settle = settle.value(":due", micros(due));
@@ -139,26 +175,7 @@ impl DynamoDb {
             set.push_str(", #until = :until");
             settle = settle.value(":until", micros(*until));
         }
-        settle = settle.change(&format!("{set} {remove}"));
-        // What lies beside a run's item is told first when it may go; nearly no run has any.
-        let mut alone = due.is_none();
-        loop {
-            let condition = match alone {
-                true => format!("{HELD} AND attribute_not_exists(#apart)"),
-                false => HELD.to_owned(),
-            };
-            match self.call(settle.clone().only_if(&condition)).await {
-                Ok(_) => return Ok(()),
-                Err(Refused::Condition(found)) if is_ours(found.as_ref(), &token) => return Ok(()),
-                Err(Refused::Condition(Some(item))) if alone && is_held(&item, lease) => {
-                    self.keep_apart(&lease.run_id, self.beyond(self.expiry(now)))
-                        .await?;
-                    alone = false;
-                }
-                Err(Refused::Condition(_)) => return Err(lost(lease)),
-                Err(Refused::Store(error)) => return Err(error),
-            }
-        }
+        settle.change(&format!("{set} {remove}"))
     }
 
     pub(crate) async fn append(&self, lease: &Lease, entry: &Entry) -> Result<(), StoreError> {
