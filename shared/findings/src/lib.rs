@@ -18,6 +18,7 @@ mod scc;
 mod severity;
 mod time;
 mod transition;
+mod write_back;
 
 pub use decode::{CustomAction, Decoded, decode};
 pub use finding::{
@@ -26,3 +27,4 @@ pub use finding::{
 pub use named::named_by_hand;
 pub use refusal::Refusal;
 pub use transition::transition;
+pub use write_back::{NOTES_SIGNED_BY, asff, is_own_write};
