@@ -1,4 +1,7 @@
-use crate::call::{http, http::Http, webhook, webhook::Webhook};
+use crate::call::{
+    finding, finding::WriteBack, http, http::Http, lambda, lambda::Lambda, ssm, ssm::Ssm,
+    step_functions, step_functions::StepFunctions, webhook, webhook::Webhook,
+};
 use crate::notify::{email, email::Email, slack, slack::Slack, teams, teams::Teams};
 use crate::{ActionError, Attempt, Context, Mailer, Outside, Performed};
 use quench_automations::templates::RenderError;
@@ -20,6 +23,14 @@ pub enum Action {
     Webhook(Webhook),
     /// Makes an HTTP request.
     Http(Http),
+    /// Runs a runbook.
+    Ssm(Ssm),
+    /// Invokes a function.
+    Lambda(Lambda),
+    /// Starts a state machine.
+    StepFunctions(StepFunctions),
+    /// Writes back to the finding.
+    Finding(WriteBack),
 }
 
 impl Action {
@@ -32,6 +43,11 @@ impl Action {
             // Receivers deduplicate by `webhook-id`, which is the same at every attempt.
             Self::Webhook(_) => true,
             Self::Http(http) => http.is_repeatable(),
+            // The token, the name or what the finding says already keeps it from being done twice.
+            Self::Ssm(_) | Self::Finding(_) => true,
+            Self::Lambda(_) => false,
+            // An express one, which knows no names, can be started without waiting alone.
+            Self::StepFunctions(step) => !step.detached,
         }
     }
 
@@ -40,6 +56,8 @@ impl Action {
     pub fn default_on_unknown(&self) -> OnUnknown {
         match self {
             Self::Http(http) if !http.is_repeatable() => OnUnknown::Fail,
+            Self::Lambda(_) => OnUnknown::Fail,
+            Self::StepFunctions(step) if step.detached => OnUnknown::Fail,
             _ => OnUnknown::Repeat,
         }
     }
@@ -58,6 +76,12 @@ pub fn prepare(kind: &StepKind, context: &Context) -> Result<Option<Action>, Act
         StepKind::Teams(step) => Action::Teams(teams::prepare(step, &context.all)?),
         StepKind::Webhook(step) => Action::Webhook(webhook::prepare(step, &context.all)?),
         StepKind::Http(step) => Action::Http(http::prepare(step, context)?),
+        StepKind::Ssm(step) => Action::Ssm(ssm::prepare(step, context)?),
+        StepKind::Lambda(step) => Action::Lambda(lambda::prepare(step, context)?),
+        StepKind::StepFunctions(step) => {
+            Action::StepFunctions(step_functions::prepare(step, context)?)
+        }
+        StepKind::Finding(step) => Action::Finding(finding::prepare(step, context)?),
         StepKind::If(_)
         | StepKind::ForEach(_)
         | StepKind::Set(_)
@@ -65,11 +89,7 @@ pub fn prepare(kind: &StepKind, context: &Context) -> Result<Option<Action>, Act
         | StepKind::Stop(_)
         | StepKind::Playbook(_)
         | StepKind::Remediate(_)
-        | StepKind::Approve(_)
-        | StepKind::Ssm(_)
-        | StepKind::Lambda(_)
-        | StepKind::StepFunctions(_)
-        | StepKind::Finding(_) => return Ok(None),
+        | StepKind::Approve(_) => return Ok(None),
     }))
 }
 
@@ -110,6 +130,10 @@ async fn try_once(
         Action::Teams(teams) => teams::perform(teams, outside, attempt).await,
         Action::Webhook(webhook) => webhook::perform(webhook, outside, attempt).await,
         Action::Http(http) => http::perform(http, outside, attempt).await,
+        Action::Ssm(ssm) => ssm::perform(ssm, outside, attempt).await,
+        Action::Lambda(lambda) => lambda::perform(lambda, outside, attempt).await,
+        Action::StepFunctions(step) => step_functions::perform(step, outside, attempt).await,
+        Action::Finding(finding) => finding::perform(finding, outside, attempt).await,
     }
 }
 

@@ -1,7 +1,12 @@
 //! AWS in the accounts that steps act in: by this process's own credentials, or as a role of such an account.
 
+mod place;
+mod refusal;
 mod role;
 
+pub use place::Place;
+pub(crate) use place::{account_of, chosen, is_account, run_of};
+pub(crate) use refusal::refusal;
 pub use role::{ExternalId, InvalidExternalId, InvalidRoleName, RoleName};
 
 use crate::aws::{Aws, AwsError, InvalidAws, Role, Service};
@@ -207,8 +212,36 @@ impl Cloud {
         Ok(entered.await?)
     }
 
+    /// A client for a call that the own account may make by its own credentials: to another account it may do what an IAM
+    /// policy says.
+    pub(crate) async fn call(
+        &self,
+        place: &Place,
+        policy: impl FnOnce(&str) -> Value,
+        run: &str,
+    ) -> Result<Aws, NoWay> {
+        let caller = self.caller().await?;
+        if caller.account == place.account {
+            let own = self.0.aws.in_region(&place.region);
+            return own.map_err(NoWay::Region);
+        }
+        let policy = policy(caller.partition());
+        self.enter(&place.account, &place.region, &policy, run)
+            .await
+    }
+
+    /// A client with the own credentials.
+    pub(crate) fn own(&self, region: &str) -> Result<Aws, NoWay> {
+        self.0.aws.in_region(region).map_err(NoWay::Region)
+    }
+
+    /// Whether a role is taken on in other accounts.
+    pub(crate) fn has_role(&self) -> bool {
+        self.0.entrance.role.is_some()
+    }
+
     /// A client in an account and region that may do what an IAM policy says.
-    pub(crate) async fn enter(
+    async fn enter(
         &self,
         account: &str,
         region: &str,

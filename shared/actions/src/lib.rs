@@ -44,6 +44,11 @@ use std::time::Duration;
 pub struct Attempt {
     /// Names the step of the run: the same at every attempt, never that of another step. Targets deduplicate by it.
     pub key: String,
+    /// How often the run was set going again after this step had failed for good: what targets keep of the failed round
+    /// is over.
+    pub round: u32,
+    /// What the last attempt left for this one, see [`ActionError::Pending`].
+    pub mark: Option<String>,
     /// Which attempt it is, from one.
     pub number: u32,
     /// When the attempt is given up.
@@ -69,6 +74,16 @@ pub enum ActionError {
         reason: String,
         /// How long the target asked us to wait.
         retry_after: Option<Duration>,
+    },
+    /// It was begun and goes on by itself; a further attempt, which is none because of a failure, learns how it ends.
+    #[error("{reason}")]
+    Pending {
+        /// What goes on.
+        reason: String,
+        /// How long to leave it alone.
+        again: Duration,
+        /// What tells the next attempt of it.
+        mark: String,
     },
     /// It did not take effect and never will as it stands.
     #[error("{reason}")]

@@ -37,6 +37,9 @@ impl Outside {
                 Some(connection) => self.references(connection),
                 None => Vec::new(),
             },
+            Action::Ssm(_) | Action::Lambda(_) | Action::StepFunctions(_) | Action::Finding(_) => {
+                Vec::new()
+            }
         };
         let mut changed = false;
         for reference in references {

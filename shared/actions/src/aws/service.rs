@@ -37,6 +37,8 @@ pub enum Service {
     S3Control,
     /// AWS `CloudTrail`; JSON.
     CloudTrail,
+    /// AWS Security Hub; REST with JSON.
+    SecurityHub,
 }
 
 /// How a service with operations in JSON is spoken to.
@@ -50,7 +52,7 @@ pub(super) struct Json {
 
 impl Service {
     /// Every service.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         DynamoDb,
         Sqs,
         Ses,
@@ -68,6 +70,7 @@ impl Service {
         Rds,
         S3Control,
         CloudTrail,
+        SecurityHub,
     ];
 
     /// What people call it.
@@ -91,6 +94,7 @@ impl Service {
             Rds => "RDS",
             S3Control => "S3 Control",
             CloudTrail => "CloudTrail",
+            SecurityHub => "Security Hub",
         }
     }
 
@@ -113,6 +117,7 @@ impl Service {
             Iam => "iam",
             Rds => "rds",
             CloudTrail => "cloudtrail",
+            SecurityHub => "securityhub",
         }
     }
 
@@ -149,6 +154,7 @@ impl Service {
             Rds => "RDS",
             S3Control => "S3_CONTROL",
             CloudTrail => "CLOUDTRAIL",
+            SecurityHub => "SECURITYHUB",
         }
     }
 
@@ -167,7 +173,7 @@ impl Service {
                 "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101",
                 "1.1",
             ),
-            Ses | Sts | Lambda | S3 | Ec2 | Iam | Rds | S3Control => {
+            Ses | Sts | Lambda | S3 | Ec2 | Iam | Rds | S3Control | SecurityHub => {
                 return None;
             }
         };

@@ -211,6 +211,8 @@ fn about_token(error: ActionError) -> ActionError {
             retry_after,
         },
         ActionError::Permanent { reason } => ActionError::permanent(format!("no token: {reason}")),
-        ActionError::Unknown { reason } => ActionError::transient(format!("no token: {reason}")),
+        ActionError::Unknown { reason } | ActionError::Pending { reason, .. } => {
+            ActionError::transient(format!("no token: {reason}"))
+        }
     }
 }

@@ -106,7 +106,7 @@ pub fn prepare(step: &WebhookStep, context: &Value) -> Result<Webhook, ActionErr
 }
 
 /// The finding as outsiders are told it: what it does not say is absent, and `raw` stays here.
-fn told(finding: &Value) -> Value {
+pub(crate) fn told(finding: &Value) -> Value {
     let mut finding = finding.clone();
     if let Some(fields) = finding.as_object_mut() {
         fields.remove("raw");

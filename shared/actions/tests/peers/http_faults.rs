@@ -323,6 +323,7 @@ fn told(result: &Result<quench_actions::Performed, ActionError>) -> Told {
         Err(ActionError::Transient { .. }) => Transient,
         Err(ActionError::Permanent { .. }) => Permanent,
         Err(ActionError::Unknown { .. }) => Unknown,
+        Err(pending @ ActionError::Pending { .. }) => panic!("a request goes on: {pending}"),
     }
 }
 

@@ -133,6 +133,8 @@ async fn many_at_once_write_one_mail_and_no_key_takes_the_place_of_another() {
             let (outside, action) = (outside.clone(), action.clone());
             let attempt = Attempt {
                 key: key.to_owned(),
+                round: 0,
+                mark: None,
                 number: 1,
                 timeout: Duration::from_secs(5),
             };
@@ -340,6 +342,8 @@ fn mails_about_one_finding_share_a_thread_and_repeated_mails_an_id() {
                 .unwrap();
             let attempt = Attempt {
                 key: key.to_owned(),
+                round: 0,
+                mark: None,
                 number: 1,
                 timeout: Duration::from_secs(5),
             };

@@ -49,6 +49,8 @@ pub(crate) fn context(params: Value) -> Context {
 pub(crate) fn attempt(limit: Duration) -> Attempt {
     Attempt {
         key: "0f3c9a7be1d24c55/mail".to_owned(),
+        round: 0,
+        mark: None,
         number: 1,
         timeout: limit,
     }

@@ -126,6 +126,7 @@ async fn each_reply_is_classed_by_where_it_comes_and_what_it_says() {
                     Err(ActionError::Transient { .. }) => "transient",
                     Err(ActionError::Permanent { .. }) => "permanent",
                     Err(ActionError::Unknown { .. }) => "unknown",
+                    Err(ActionError::Pending { .. }) => "pending",
                 };
                 assert_eq!(told, expected, "{at}, {reply:?}: {result:?}");
                 assert!(expected == "unknown" || server.mails().is_empty());

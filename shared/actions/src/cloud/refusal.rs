@@ -1,0 +1,30 @@
+use crate::{ActionError, AwsError};
+
+/// What follows from a call that yields nothing; `action` is the IAM action that it needs.
+///
+/// `repeatable` says whether doing it twice is as good as once.
+pub(crate) fn refusal(error: &AwsError, action: &str, repeatable: bool) -> ActionError {
+    let reason = error.to_string();
+    if let Some(refused) = error.service_error() {
+        let denied = refused.status == 403
+            || matches!(
+                refused.code.as_str(),
+                "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation"
+            );
+        if denied && !refused.is_throttled() && !error.is_transient() {
+            return ActionError::permanent(format!(
+                "`{action}` is not allowed: {reason}; allow it to whose credentials are used"
+            ));
+        }
+    }
+    if (error.is_in_doubt() || error.is_done()) && !repeatable {
+        return ActionError::unknown(reason);
+    }
+    if error.is_transient() || error.is_done() {
+        return ActionError::Transient {
+            reason,
+            retry_after: error.retry_after(),
+        };
+    }
+    ActionError::permanent(reason)
+}
