@@ -29,7 +29,7 @@ pub struct Automation {
     pub when: Vec<Vec<Condition>>,
     /// What it starts, in this order.
     pub run: Vec<PlaybookCall>,
-    /// How far its remediations may go; absent means the playbook's own default.
+    /// How far its remediations may go; absent means that they are only planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
     /// What keeps its remediations from doing too much.

@@ -1,3 +1,4 @@
+use crate::remediation::is_account;
 use jiff::Timestamp;
 use jiff::civil::Time;
 use serde::{Deserialize, Serialize};
@@ -98,8 +99,15 @@ impl Default for Exempt {
 
 /// An exemption that cannot be meant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("exemption `{0}` {1}")]
-pub struct InvalidExemption(String, &'static str);
+#[error("exemption `{text}` {reason}; {help}")]
+pub struct InvalidExemption {
+    /// As it is written.
+    pub text: String,
+    /// What is wrong with it.
+    pub reason: &'static str,
+    /// How to mend it.
+    pub help: &'static str,
+}
 
 impl Exempt {
     /// Finds exemptions that could never hold, so that nobody relies upon them.
@@ -107,35 +115,29 @@ impl Exempt {
     /// # Errors
     /// Every one of them.
     pub fn check(&self) -> Result<(), Vec<InvalidExemption>> {
-        let wrong = |text: &String, why| InvalidExemption(text.clone(), why);
         let mut faults = Vec::new();
-        for account in &self.accounts {
-            if account.len() != 12 || !account.bytes().all(|digit| digit.is_ascii_digit()) {
-                faults.push(wrong(
-                    account,
-                    "is no account; write its twelve digits in quotes",
-                ));
-            }
+        let mut wrong = |text: &str, reason, help| {
+            let text = text.to_owned();
+            faults.push(InvalidExemption { text, reason, help });
+        };
+        for account in self.accounts.iter().filter(|text| !is_account(text)) {
+            wrong(
+                account,
+                "is no account",
+                "write its twelve digits in quotes",
+            );
         }
         for tag in &self.tags {
-            if tag
-                .split('=')
-                .next()
-                .is_none_or(|key| key.trim().is_empty())
-            {
-                faults.push(wrong(tag, "names no tag; write `key` or `key=value`"));
+            let key = tag.split('=').next().unwrap_or_default();
+            if key.trim().is_empty() {
+                wrong(tag, "names no tag", "write `key` or `key=value`");
             }
         }
-        for resource in &self.resources {
-            if resource.trim().is_empty() {
-                faults.push(wrong(resource, "names no resource; write its ARN or id"));
-            }
+        for resource in self.resources.iter().filter(|text| text.trim().is_empty()) {
+            wrong(resource, "names no resource", "write its ARN or id");
         }
         if self.break_glass.trim().is_empty() {
-            faults.push(wrong(
-                &self.break_glass,
-                "names no tag for breaking the glass",
-            ));
+            wrong(&self.break_glass, "names no tag", "write the key of a tag");
         }
         if faults.is_empty() {
             Ok(())

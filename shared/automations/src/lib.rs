@@ -15,6 +15,7 @@ mod nearest;
 mod organization;
 mod playbook;
 pub mod remediation;
+mod requirements;
 mod rulebook;
 pub mod samples;
 pub mod scope;
@@ -37,9 +38,10 @@ pub use organization::Organization;
 pub use playbook::{
     Approval, ApproveStep, DEEPEST_CALL, EmailStep, FindingStep, ForEachStep, HttpStep, IfStep,
     LambdaStep, OnError, OnUnknown, Parameter, ParameterType, Playbook, PlaybookStep,
-    RemediateStep, Requirements, Retry, SlackStep, SsmStep, Step, StepFunctionsStep, StepKind,
-    StopStep, TeamsStep, WaitStep, WebhookStep, WorkflowStatus,
+    RemediateStep, Retry, SlackStep, SsmStep, Step, StepFunctionsStep, StepKind, StopStep,
+    TeamsStep, WaitStep, WebhookStep, WorkflowStatus,
 };
+pub use requirements::Requirements;
 pub use rulebook::{Gate, GateKind, InvalidAutomation, Match, Rulebook, Verdict};
 pub use secrets::{names_credential, names_secret};
 pub use version::version;

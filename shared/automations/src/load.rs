@@ -1,5 +1,6 @@
 mod attempts;
 mod automation;
+mod aws;
 mod conditions;
 mod connection;
 mod contradiction;
@@ -7,13 +8,16 @@ mod cycles;
 mod effects;
 mod fields;
 mod flow;
+mod guards;
 mod in_force;
 mod names;
 mod obscure;
 mod organization;
 mod playbook;
+mod reach;
 mod reader;
 mod references;
+mod remediate;
 mod secrets;
 mod steps;
 

@@ -1,3 +1,4 @@
+use crate::requirements::Requirements;
 use quench_findings::Kind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -25,23 +26,6 @@ pub struct Playbook {
     pub parameters: BTreeMap<String, Parameter>,
     /// What it does, in order.
     pub steps: Vec<Step>,
-}
-
-/// What a playbook needs to be set up before it can run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Requirements {
-    /// Connections, by the parameter or name that holds them, with what each is for.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub connections: BTreeMap<String, String>,
-    /// Permissions of the cloud or service, such as `ses:SendEmail`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub permissions: Vec<String>,
-}
-
-impl Requirements {
-    fn is_empty(&self) -> bool {
-        self.connections.is_empty() && self.permissions.is_empty()
-    }
 }
 
 /// A value that a playbook is started with.

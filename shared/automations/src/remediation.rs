@@ -24,6 +24,7 @@ mod stop_instance;
 pub use facts::{Facts, Fit, FitSource, Parameter, Permission, Phase, Risk, Scope, Takes};
 pub use kind::{Kind, Named, is_account, is_region};
 pub use parameters::{Network, Parameters, check, ports};
+pub(crate) use parameters::{unfit, unknown};
 
 use crate::nearest::nearest;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

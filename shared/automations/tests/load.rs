@@ -237,6 +237,9 @@ fn no_secret_of_a_file_is_shown_however_it_is_wrong() {
         "http: { url: https://example.com/?token=hunter2, headers: { X-Api-Key: hunter2 }, colour: x }",
         "slack_bot: { token: hunter2, tokn: x }",
         "slack_hook: { url: hunter2, tokn: x }",
+        "ssm: { document: AWS-StopEC2Instance, parameters: { Password: hunter2 }, colour: x }",
+        "ssm: { document: AWS-StopEC2Instance, parameters: { Password: [hunter2] }, colour: x }",
+        "lambda: { function: isolate, payload: { password: hunter2 }, colour: x }",
     ];
     for line in lines {
         for end in [

@@ -1,16 +1,18 @@
 use super::conditions;
+use super::guards;
+use super::reach::Reach;
 use super::reader::Reader;
 use super::references::{Call, Caller};
 use crate::templates::Names;
 use crate::yaml::{Content, Node};
-use crate::{Automation, AutomationTest, Guards, Mode, PlaybookCall, scope};
+use crate::{Automation, AutomationTest, Mode, PlaybookCall, scope};
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use quench_findings::{Kind, Transition};
 use quench_matching::Condition;
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "automation",
     "description",
     "trigger",
@@ -20,6 +22,7 @@ const KEYS: [&str; 13] = [
     "when",
     "run",
     "mode",
+    "guards",
     "order",
     "expires",
     "enabled",
@@ -80,6 +83,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Automation> {
         .get("when")
         .map(|node| conditions::sets(reader, node, trigger))
         .unwrap_or_default();
+    let first_call = reader.uses.calls.len();
     let run = reader
         .require(
             &fields,
@@ -91,6 +95,20 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Automation> {
     let mode = fields
         .get("mode")
         .and_then(|node| reader.word(node, "mode", &MODES));
+    let guards = fields
+        .get("guards")
+        .map(|node| guards::read(reader, node))
+        .unwrap_or_default();
+    reader.uses.reaches.push(Reach {
+        source: reader.source.clone(),
+        mode,
+        mode_span: fields.key("mode").map(|key| key.span.clone()),
+        guards_span: fields.key("guards").map(|key| key.span.clone()),
+        calls: reader.uses.calls[first_call..]
+            .iter()
+            .map(|call| (call.playbook.clone(), call.span.clone()))
+            .collect(),
+    });
     let order = fields
         .get("order")
         .and_then(|node| reader.whole_number(node, "`order`", -1_000_000..=1_000_000))
@@ -110,7 +128,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Automation> {
         when,
         run,
         mode,
-        guards: Guards::default(),
+        guards,
         order,
         expires,
         enabled,

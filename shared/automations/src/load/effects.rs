@@ -65,7 +65,7 @@ pub(super) fn read(
     })
 }
 
-fn template(
+pub(super) fn template(
     reader: &mut Reader<'_>,
     fields: &Fields<'_>,
     name: &str,
@@ -77,7 +77,7 @@ fn template(
     Some(text)
 }
 
-fn json(reader: &mut Reader<'_>, node: &Node, names: &Names) -> Value {
+pub(super) fn json(reader: &mut Reader<'_>, node: &Node, names: &Names) -> Value {
     reader.templates(node, names);
     node.to_json()
 }
@@ -166,7 +166,12 @@ fn email(reader: &mut Reader<'_>, node: &Node, names: &Names) -> Option<EmailSte
     })
 }
 
-fn addresses(reader: &mut Reader<'_>, node: &Node, what: &str, names: &Names) -> Option<Value> {
+pub(super) fn addresses(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    what: &str,
+    names: &Names,
+) -> Option<Value> {
     reader.templates(node, names);
     let parameter = Parameter {
         parameter_type: ParameterType::Emails,

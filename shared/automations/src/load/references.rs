@@ -4,6 +4,7 @@ use super::automation::TRIGGERS;
 use super::fields::plural;
 use super::obscure::Obscure;
 use super::playbook::note_unfit;
+use super::reach::Reach;
 use super::reader::Reader;
 use super::{Library, Read};
 use crate::bind::{Reading, fit, holds_template, listed};
@@ -20,6 +21,7 @@ use std::ops::Range;
 pub(super) struct Uses {
     pub(super) calls: Vec<Call>,
     pub(super) connections: Vec<ConnectionUse>,
+    pub(super) reaches: Vec<Reach>,
 }
 
 /// A playbook that is called.
@@ -137,6 +139,14 @@ impl References<'_> {
                 uses: &mut uses,
             };
             self.connection(&mut reader, &connection);
+        }
+        for reach in std::mem::take(&mut uses.reaches) {
+            let mut reader = Reader {
+                source: &reach.source,
+                faults,
+                uses: &mut uses,
+            };
+            self.reach(&mut reader, &reach);
         }
         self.cycles(&calls, faults, &mut uses);
         self.known_callers(faults);

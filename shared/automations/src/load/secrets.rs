@@ -69,16 +69,20 @@ fn find(node: &Node, secret: bool, spans: &mut Vec<Range<usize>>) {
     }
 }
 
-/// The definition of a parameter says nothing secret but in its default.
+/// The definition of a parameter says nothing secret but in its default; the parameters of a runbook are values.
 fn defaults(node: &Node, spans: &mut Vec<Range<usize>>) {
     let Content::Mapping(parameters) = &node.content else {
         return;
     };
     for (name, parameter) in parameters {
-        if let Content::Mapping(entries) = &parameter.content {
-            for (_, value) in entries.iter().filter(|(key, _)| key.text == "default") {
-                find(value, names_credential(&name.text), spans);
+        let secret = names_credential(&name.text);
+        match &parameter.content {
+            Content::Mapping(entries) => {
+                for (_, value) in entries.iter().filter(|(key, _)| key.text == "default") {
+                    find(value, secret, spans);
+                }
             }
+            _ => find(parameter, secret, spans),
         }
     }
 }
@@ -158,11 +162,12 @@ fn value(line: &str, from: usize) -> Option<Range<usize>> {
     let start = from + rest.len() - rest.trim_start().len();
     let rest = line[start..].trim_end();
     let end = match rest.chars().next()? {
-        '{' | '[' | '|' | '>' | '&' | '*' => return None,
+        '{' | '|' | '>' | '&' | '*' => return None,
+        '[' => rest.find(']').unwrap_or(rest.len()),
         quote @ ('"' | '\'') => rest[1..].find(quote).map_or(rest.len(), |end| end + 2),
         _ if line[..start].contains('{') => rest.find([',', '}']).unwrap_or(rest.len()),
         _ => rest.len(),
     };
-    let bare = rest[..end].trim_start_matches(['"', '\'']);
+    let bare = rest[..end].trim_start_matches(['"', '\'', '[', ' ']);
     is_literal(bare).then(|| start..start + end)
 }

@@ -1,8 +1,10 @@
 //! The steps of a playbook.
 
 use super::attempts::{retry, timeout};
+use super::aws;
 use super::effects;
 use super::reader::{Fields, Reader};
+use super::remediate;
 use crate::bind::listed;
 use crate::nearest::nearest;
 use crate::templates::Names;
@@ -12,25 +14,30 @@ use quench_findings::Kind;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-/// The actions of this version; the first five have effects outside.
-const ACTIONS: [&str; 11] = [
-    "email", "slack", "teams", "webhook", "http", "if", "for_each", "set", "wait", "stop",
-    "playbook",
-];
-const EFFECTS: usize = 5;
-
-/// Actions that files for later versions may hold.
-const LATER: [&str; 9] = [
-    "pagerduty",
-    "jira",
-    "servicenow",
-    "sns",
+/// The actions of this version; the first ten have effects outside.
+const ACTIONS: [&str; 17] = [
+    "email",
+    "slack",
+    "teams",
+    "webhook",
+    "http",
     "remediate",
     "ssm",
-    "step_functions",
     "lambda",
+    "step_functions",
+    "finding",
     "approve",
+    "if",
+    "for_each",
+    "set",
+    "wait",
+    "stop",
+    "playbook",
 ];
+const EFFECTS: usize = 10;
+
+/// Actions that files for later versions may hold.
+const LATER: [&str; 4] = ["pagerduty", "jira", "servicenow", "sns"];
 
 /// Keys that any step may have.
 const ALWAYS: [&str; 2] = ["id", "on_error"];
@@ -51,6 +58,8 @@ pub(super) struct Steps {
     written: HashSet<String>,
     depth: usize,
     total: usize,
+    /// Remediations that people are shown by `approve`, with the place of each.
+    pub(super) shown: Vec<(String, Range<usize>)>,
 }
 
 impl Steps {
@@ -63,12 +72,15 @@ impl Steps {
             written: HashSet::new(),
             depth: 0,
             total: 0,
+            shown: Vec::new(),
         }
     }
 
     pub(super) fn read(mut self, reader: &mut Reader<'_>, node: &Node) -> Vec<Step> {
         collect_ids(node, &mut self.written);
-        self.list(reader, node, "`steps`")
+        let steps = self.list(reader, node, "`steps`");
+        remediate::shown_for_nothing(reader, &self.shown, &steps);
+        steps
     }
 
     fn list(&mut self, reader: &mut Reader<'_>, node: &Node, what: &str) -> Vec<Step> {
@@ -242,6 +254,15 @@ impl Steps {
             "wait" => self.wait(reader, value),
             "stop" => self.stop(reader, value),
             "playbook" => self.playbook(reader, value, fields),
+            "remediate" => Some(StepKind::Remediate(remediate::step(
+                reader,
+                value,
+                &self.names,
+            )?)),
+            "approve" => self.approve(reader, value),
+            "ssm" | "lambda" | "step_functions" | "finding" => {
+                aws::read(reader, action, value, &self.names)
+            }
             effect => effects::read(reader, effect, value, &self.names),
         }
     }
@@ -286,7 +307,7 @@ fn action(
         let rest: Vec<&str> = ALWAYS
             .into_iter()
             .chain(OF_EFFECTS)
-            .chain(["then", "else", "steps", "as", "max", "with"])
+            .chain(["then", "else", "steps", "as", "max", "with", "approval"])
             .collect();
         let strange = entries
             .iter()
@@ -309,6 +330,21 @@ fn action(
     };
     let mut allowed = vec![*action];
     allowed.extend(ALWAYS);
+    let within = within(action);
+    for (key, _) in entries {
+        let Some(known) = within.iter().find(|known| **known == key.text) else {
+            continue;
+        };
+        allowed.push(known);
+        reader.fault_with_help(
+            &key.span,
+            format!("`{known}` belongs into `{action}`"),
+            match *action {
+                "remediate" => format!("write `remediate: {{ name: …, {known}: … }}`"),
+                action => format!("write `{action}: {{ {known}: … }}`"),
+            },
+        );
+    }
     match *action {
         "if" => allowed.extend(["then", "else"]),
         "for_each" => allowed.extend(["as", "max", "steps"]),
@@ -324,12 +360,30 @@ fn action(
             reader.fault_with_help(
                 &key.span,
                 format!("`{}` does not apply to `{action}`", key.text),
-                format!("it applies to {}", listed(&ACTIONS[..EFFECTS])),
+                if (*action, key.text.as_str()) == ("approve", "timeout") {
+                    "write how long an answer is waited for as `approve: { expires: 24h }`"
+                        .to_owned()
+                } else {
+                    format!("it applies to {}", listed(&ACTIONS[..EFFECTS]))
+                },
             );
         }
         allowed.extend(OF_EFFECTS);
     }
     Some((action, allowed))
+}
+
+/// Keys of what an action is told that are easily written beside it instead.
+fn within(action: &str) -> &'static [&'static str] {
+    match action {
+        "remediate" => &remediate::KEYS,
+        "approve" => &["to", "message", "expires"],
+        "ssm" => &aws::SSM,
+        "lambda" => &aws::LAMBDA,
+        "step_functions" => &aws::STEP_FUNCTIONS,
+        "finding" => &aws::FINDING,
+        _ => &[],
+    }
 }
 
 fn collect_ids(node: &Node, ids: &mut HashSet<String>) {

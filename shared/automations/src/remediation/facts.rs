@@ -234,3 +234,23 @@ pub enum Takes {
         default: &'static str,
     },
 }
+
+impl Takes {
+    /// Says whether it is a list.
+    pub(crate) fn is_list(self) -> bool {
+        matches!(self, Self::Ports(_) | Self::Networks(_))
+    }
+
+    /// How to write such a value.
+    pub(crate) fn example(self) -> String {
+        match self {
+            Self::Flag(_) => "write `true` or `false`".to_owned(),
+            Self::Number { default, least, .. } => {
+                format!("such as `{}`", default.unwrap_or(least))
+            }
+            Self::Ports(_) => "such as `[22, \"8000-8010\"]`".to_owned(),
+            Self::Networks(_) => "such as `[\"203.0.113.0/24\"]`".to_owned(),
+            Self::Word { default, .. } => format!("such as `{default}`"),
+        }
+    }
+}

@@ -60,7 +60,7 @@ pub(crate) fn unknown(name: &str, known: &[Parameter]) -> String {
     let names = known.iter().map(|parameter| parameter.name);
     match nearest(name, names.clone()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None if known.is_empty() => "there are none".to_owned(),
+        None if known.is_empty() => "remove it, for there are none".to_owned(),
         None => format!("there are {}", listed(&names.collect::<Vec<_>>())),
     }
 }
@@ -68,32 +68,26 @@ pub(crate) fn unknown(name: &str, known: &[Parameter]) -> String {
 /// What is wrong with a value, if anything is, and how to mend it where that can be told.
 pub(crate) fn unfit(value: &Value, takes: Takes) -> Option<(String, Option<String>)> {
     let given = || shown(&value.to_string());
-    let plainly = |reason: String| (reason, None);
+    // What was meant, where it is only the quotes that are wrong.
+    let text = value.as_str().map(str::trim).unwrap_or_default();
+    let unquoted = |fits: bool| fits.then(|| format!("drop the quotes: `{text}`"));
     match takes {
         Takes::Flag(_) => {
-            (!value.is_boolean()).then(|| plainly(format!("`{}` is not true or false", given())))
+            let help = unquoted(matches!(text, "true" | "false"));
+            (!value.is_boolean()).then(|| (format!("`{}` is not true or false", given()), help))
         }
         Takes::Number { least, most, .. } => {
-            let fits = value
-                .as_u64()
-                .is_some_and(|number| (least..=most).contains(&number));
-            (!fits).then(|| {
-                plainly(format!(
-                    "`{}` is no whole number from {least} to {most}",
-                    given()
-                ))
+            let fits = |number: u64| (least..=most).contains(&number);
+            let help = unquoted(text.parse().is_ok_and(fits));
+            (!value.as_u64().is_some_and(fits)).then(|| {
+                let reason = format!("`{}` is no whole number from {least} to {most}", given());
+                (reason, help)
             })
         }
-        Takes::Ports(_) => each(value, is_port).map(|item| {
-            plainly(format!(
-                "`{item}` is no port, and no range such as `8000-8010`"
-            ))
-        }),
-        Takes::Networks(_) => each(value, is_network)
-            .map(|item| plainly(format!("`{item}` is no network such as `203.0.113.0/24`"))),
+        Takes::Ports(_) => each(value, is_port, "port, and no range such as `8000-8010`"),
+        Takes::Networks(_) => each(value, is_network, "network such as `203.0.113.0/24`"),
         Takes::Word { of, .. } => {
-            let text = value.as_str().unwrap_or_default();
-            if of.contains(&text) {
+            if of.contains(&value.as_str().unwrap_or_default()) {
                 return None;
             }
             let help = match nearest(text, of.iter().copied()) {
@@ -118,13 +112,22 @@ fn is_network(item: &Value) -> bool {
         .is_some_and(|text| Network::read(text).is_some())
 }
 
-/// The first item that is not right; the value itself where it is no list.
-fn each(value: &Value, is_right: impl Fn(&Value) -> bool) -> Option<String> {
-    let wrong = match value {
-        Value::Array(items) => items.iter().find(|item| !is_right(item))?,
-        other => other,
+/// The first item that is not right; what stands for a list of one is none.
+fn each(
+    value: &Value,
+    is_right: impl Fn(&Value) -> bool,
+    what: &str,
+) -> Option<(String, Option<String>)> {
+    let Value::Array(items) = value else {
+        let given = shown(&value.to_string());
+        let help = is_right(value).then(|| format!("write `[{given}]`"));
+        return Some((format!("`{given}` is no list"), help));
     };
-    Some(shown(&wrong.to_string()))
+    let wrong = items.iter().find(|item| !is_right(item))?;
+    Some((
+        format!("`{}` is no {what}", shown(&wrong.to_string())),
+        None,
+    ))
 }
 
 /// Reads a port or a range of ports.
@@ -242,7 +245,7 @@ mod tests {
             [
                 "parameter `port` is not known; did you mean `ports`?",
                 "parameter `ports`: `\"80-70\"` is no port, and no range such as `8000-8010`",
-                "parameter `exempt_networks`: `\"10.0.0.0/8\"` is no network such as `203.0.113.0/24`",
+                "parameter `exempt_networks`: `\"10.0.0.0/8\"` is no list; write `[\"10.0.0.0/8\"]`",
                 "parameter `days`: `91` is no whole number from 1 to 90",
                 "parameter `force`: `\"yes\"` is not true or false",
                 "parameter `which`: `\"al\"` is not known; did you mean `all`?",
