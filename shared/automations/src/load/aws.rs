@@ -75,6 +75,9 @@ fn ssm(reader: &mut Reader<'_>, node: &Node, names: &Names) -> Option<SsmStep> {
     if let Some(node) = fields.get("parameters") {
         for (key, value) in reader.entries(node, "`parameters`").unwrap_or_default() {
             reader.templates(value, names);
+            if key.text.eq_ignore_ascii_case("AutomationAssumeRole") {
+                reader.chosen(value, "the role that a runbook acts as", names);
+            }
             let what = format!("parameter `{}`", key.text);
             match &value.content {
                 Content::List(items) => {
@@ -95,6 +98,11 @@ fn ssm(reader: &mut Reader<'_>, node: &Node, names: &Names) -> Option<SsmStep> {
         }
     }
     let (account, region) = place(reader, &fields, names);
+    for name in ["account", "region"] {
+        if let Some(node) = fields.get(name) {
+            reader.chosen(node, &format!("`{name}`"), names);
+        }
+    }
     Some(SsmStep {
         document: document?,
         version,
@@ -250,10 +258,14 @@ fn literal(
     fault: impl Fn(&str) -> (String, &'static str),
 ) -> Option<String> {
     let text = template(reader, fields, name, names)?;
-    if holds_template(&text) || is_right(&text) {
+    let node = fields.get(name)?;
+    if holds_template(&text) {
+        reader.chosen(node, &format!("`{name}`"), names);
         return Some(text);
     }
-    let node = fields.get(name)?;
+    if is_right(&text) {
+        return Some(text);
+    }
     let (message, help) = fault(&text);
     reader.fault_with_help(&node.span, message, help);
     None
@@ -289,13 +301,10 @@ fn is_word(text: &str, others: &[u8], most: usize) -> bool {
 /// Source: API reference of Systems Manager, `StartAutomationExecution`.
 fn is_document(text: &str) -> bool {
     let name = match text.starts_with("arn:") {
-        true => of_arn(text, "ssm").and_then(|rest| {
-            rest.strip_prefix("document/")
-                .or_else(|| rest.strip_prefix("automation-definition/"))
-        }),
+        true => of_arn(text, "ssm").and_then(|rest| rest.strip_prefix("document/")),
         false => Some(text),
     };
-    name.is_some_and(|name| name.len() >= 3 && is_word(name, b"_-.:/$", 200))
+    text.len() <= 128 && name.is_some_and(|name| name.len() >= 3 && is_word(name, b"_-.", 128))
 }
 
 /// Source: as above.
@@ -310,11 +319,13 @@ fn is_document_version(text: &str) -> bool {
 fn is_function(text: &str) -> bool {
     let name = match text.starts_with("arn:") {
         true => of_arn(text, "lambda").and_then(|rest| rest.strip_prefix("function:")),
-        // `111122223333:function:name` is a partial ARN.
-        false => Some(text.split_once(":function:").map_or(text, |(_, name)| name)),
+        false => Some(text),
     };
     name.is_some_and(|name| {
-        let (name, qualifier) = name.split_once(':').unwrap_or((name, "$LATEST"));
+        let (name, qualifier) = match text.starts_with("arn:") {
+            true => name.split_once(':').unwrap_or((name, "$LATEST")),
+            false => (name, "$LATEST"),
+        };
         is_word(name, b"_-", 64) && is_qualifier(qualifier)
     })
 }
@@ -323,19 +334,18 @@ fn is_qualifier(text: &str) -> bool {
     is_word(text, b"$_-", 128)
 }
 
+/// The version or alias that the ARN of a function ends with.
 fn qualifier_of(function: &str) -> Option<&str> {
-    let name = function
-        .split_once(":function:")
-        .or_else(|| function.split_once("function:"))
-        .map_or(function, |(_, name)| name);
+    let (_, name) = function.split_once(":function:")?;
     name.split_once(':').map(|(_, qualifier)| qualifier)
 }
 
 /// Source: API reference of Step Functions, `StartExecution`; it may end with a version or an alias.
 fn is_state_machine(text: &str) -> bool {
-    of_arn(text, "states")
-        .and_then(|rest| rest.strip_prefix("stateMachine:"))
-        .is_some_and(|name| is_word(name, b"_-:", 160))
+    let names = of_arn(text, "states").and_then(|rest| rest.strip_prefix("stateMachine:"));
+    names.is_some_and(|names| {
+        names.split(':').count() <= 2 && names.split(':').all(|name| is_word(name, b"_-.", 80))
+    })
 }
 
 #[cfg(test)]
@@ -348,11 +358,10 @@ mod tests {
             "AWS-StopEC2Instance",
             "arn:aws:ssm:eu-central-1:111122223333:document/contain",
             "arn:aws:ssm:eu-central-1::document/AWS-StopEC2Instance",
-            "arn:aws:ssm:eu-central-1:111122223333:automation-definition/contain:$DEFAULT",
         ] {
             assert!(is_document(good), "{good}");
         }
-        for bad in ["", "ab", "a b c", "arn:aws:s3:::logs", "arn:aws:ssm"] {
+        for bad in ["", "ab", "a b c", "a/b", "arn:aws:s3:::logs", "arn:aws:ssm"] {
             assert!(!is_document(bad), "{bad}");
         }
         assert!(is_document_version("12") && is_document_version("$LATEST"));
@@ -360,20 +369,13 @@ mod tests {
     }
 
     #[test]
-    fn functions_are_named_in_four_ways() {
+    fn a_function_is_named_by_its_name_or_its_arn() {
+        let arn = "arn:aws:lambda:eu-central-1:111122223333:function:isolate";
         for (good, qualifier) in [
             ("isolate", None),
-            ("isolate:live", Some("live")),
-            ("111122223333:function:isolate", None),
-            ("111122223333:function:isolate:3", Some("3")),
-            (
-                "arn:aws:lambda:eu-central-1:111122223333:function:isolate",
-                None,
-            ),
-            (
-                "arn:aws:lambda:eu-central-1:111122223333:function:isolate:$LATEST",
-                Some("$LATEST"),
-            ),
+            (arn, None),
+            (&format!("{arn}:3"), Some("3")),
+            (&format!("{arn}:$LATEST"), Some("$LATEST")),
         ] {
             assert!(is_function(good), "{good}");
             assert_eq!(qualifier_of(good), qualifier, "{good}");
@@ -381,7 +383,8 @@ mod tests {
         for bad in [
             "",
             "a b",
-            "a:b:c",
+            "isolate:live",
+            "111122223333:function:isolate",
             "arn:aws:lambda:eu-central-1:111122223333:layer:x",
         ] {
             assert!(!is_function(bad), "{bad}");

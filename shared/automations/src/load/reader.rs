@@ -427,6 +427,28 @@ impl<'s> Reader<'s> {
         }
     }
 
+    /// Checks that a template which says what is called or acted on takes of the finding its account and region alone:
+    /// whoever causes a finding can often write the rest.
+    pub(super) fn chosen(&mut self, node: &Node, what: &str, names: &Names) {
+        let Some(text) = node.text() else { return };
+        if self.is_full() || !templates::faults(text, names).is_empty() {
+            return;
+        }
+        let placed = Names {
+            placed: true,
+            ..names.clone()
+        };
+        let Some(fault) = templates::faults(text, &placed).into_iter().next() else {
+            return;
+        };
+        let span = node.locate(self.source, fault.offset..fault.offset + fault.len);
+        self.fault_with_help(
+            &span,
+            format!("the finding must not choose {what}"),
+            "name it here or in a parameter; of the finding `finding.account` and `finding.region` may be used",
+        );
+    }
+
     /// Checks a template that is a node's text with `ahead` bytes put before it.
     pub(super) fn template(&mut self, node: &Node, template: &str, ahead: usize, names: &Names) {
         if self.is_full() {

@@ -179,6 +179,9 @@ impl Steps {
             reader.word(node, "on_unknown", &words)
         });
         self.names.steps.insert(id.clone());
+        if matches!(action, "remediate" | "approve") {
+            self.names.deeds.insert(id.clone());
+        }
         Some(Step {
             id,
             kind: kind?,

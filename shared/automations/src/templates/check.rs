@@ -218,9 +218,11 @@ mod tests {
         };
         Names {
             params: set(&["to", "subject"]),
-            steps: set(&["mail", "ticket"]),
+            steps: set(&["mail", "ticket", "close"]),
             vars: set(&["owner"]),
             items: vec!["resource".to_owned()],
+            deeds: set(&["close"]),
+            placed: false,
         }
     }
 
@@ -311,6 +313,7 @@ mod tests {
             "{{ finding.title.text }}",
             "{{ finding['titel'] }}",
             "{{ params.tos }} {{ steps.mial.ok }} {{ vars.ownr }} {{ run.playbok }}",
+            "{{ steps.close.outcom }} {{ steps.close.changes[0].was }} {{ steps.mail.anything }}",
             "{{ finding.raw.detail }}",
             "{% if finding.sample %}{% set x = 1 %}{% endif %}{{ x }}",
             "{{ (finding.resources | first).nam }}",
@@ -346,6 +349,7 @@ mod tests {
             "{% set who = finding.account | default('nobody') %}{{ who }}",
             "{% with a = 1, b = 2 %}{{ a + b }}{% endwith %}",
             "{{ steps.mail.ok and not steps.ticket.error }} {{ steps.ticket.response.body.id }} {{ vars.owner }}",
+            "{{ steps.close.outcome }} {% for change in steps.close.changes %}{{ change.path }}{% endfor %}",
             "{{ resource.id }} {{ loop_index }} {{ run.id }} {{ run.url | default('') }}",
             "{{ (finding.resources | first).id }} {{ finding.resources[0].id }} {{ finding.resources | map(attribute='id') | join(', ') }}",
             "{{ 'high' if finding.severity in ['high', 'critical'] else 'low' }}",

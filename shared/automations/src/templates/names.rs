@@ -12,7 +12,28 @@ pub struct Names {
     pub vars: BTreeSet<String>,
     /// Item names of the loops around it, the outermost first; where there is one, `loop_index` is known, too.
     pub items: Vec<String>,
+    /// Those of the steps that remediate or ask, whose fields are known.
+    pub deeds: BTreeSet<String>,
+    /// Whether the finding may not choose what the template yields: then its account and region alone are known.
+    pub placed: bool,
 }
+
+/// What later steps may read of a step that remediates or asks; what does not apply to its outcome is missing.
+const DEED: [&str; 13] = [
+    "ok",
+    "error",
+    "outcome",
+    "reason",
+    "by",
+    "approved_by",
+    "remediation",
+    "resource",
+    "account",
+    "region",
+    "risk",
+    "verified",
+    "plan_hash",
+];
 
 /// What is known of a value before it is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +96,21 @@ fn anything<'a>(names: impl IntoIterator<Item = &'a String>) -> Shape {
             .map(|name| (name.clone(), Shape::Any))
             .collect(),
     )
+}
+
+fn deed() -> Shape {
+    let mut fields = scalars(&DEED);
+    let change = Shape::Fields(named(vec![
+        ("path", Shape::Scalar),
+        ("before", Shape::Any),
+        ("after", Shape::Any),
+    ]));
+    fields.extend(named(vec![
+        ("changes", Shape::List(Box::new(change))),
+        ("warnings", Shape::List(Box::new(Shape::Scalar))),
+        ("content", Shape::Any),
+    ]));
+    Shape::Fields(fields)
 }
 
 /// The shape of `finding`; [`super::finding_context`] builds values of it.
@@ -165,12 +201,21 @@ pub(super) fn words(path: &str) -> Option<(&'static str, Vec<&'static str>)> {
 
 impl Names {
     pub(super) fn roots(&self) -> Vec<(String, Shape)> {
-        let mut roots = named(vec![
-            ("finding", finding()),
-            ("raw", Shape::Any),
-            ("defender", Shape::Any),
+        let steps = self.steps.iter().map(|id| match self.deeds.contains(id) {
+            true => (id.clone(), deed()),
+            false => (id.clone(), Shape::Any),
+        });
+        let mut roots = named(match self.placed {
+            true => vec![("finding", Shape::Fields(scalars(&["account", "region"])))],
+            false => vec![
+                ("finding", finding()),
+                ("raw", Shape::Any),
+                ("defender", Shape::Any),
+            ],
+        });
+        roots.extend(named(vec![
             ("params", anything(&self.params)),
-            ("steps", anything(&self.steps)),
+            ("steps", Shape::Fields(steps.collect())),
             ("vars", anything(&self.vars)),
             (
                 "run",
@@ -183,7 +228,7 @@ impl Names {
                     "url",
                 ])),
             ),
-        ]);
+        ]));
         if !self.items.is_empty() {
             roots.push(("loop_index".to_owned(), Shape::Scalar));
         }
