@@ -24,6 +24,8 @@ pub struct Call {
     pub operation: String,
     /// The call itself.
     pub request: Request,
+    /// What AWS answered, if the call was led there.
+    pub response: Option<Response>,
 }
 
 type Fault = Box<dyn Fn(&Call) -> Option<Response> + Send>;
@@ -91,12 +93,13 @@ impl Proxy {
 
 impl Shared {
     fn pass(&self, request: Request) -> Option<Response> {
-        let call = Call {
+        let mut call = Call {
             operation: request.header("x-amz-target").map_or_else(
                 || format!("{} {}", request.method, request.target),
                 str::to_owned,
             ),
             request: request.with("x-forwarded-proto", "https"),
+            response: None,
         };
         if of_tests(&call.request) {
             return self.forward(&call.request);
@@ -106,7 +109,8 @@ impl Shared {
             *lock(&self.refused).entry(call.operation).or_default() += 1;
             return Some(answer);
         }
-        let response = self.forward(&call.request);
+        call.response = self.forward(&call.request);
+        let response = call.response.clone();
         lock(&self.seen).push(call);
         response
     }

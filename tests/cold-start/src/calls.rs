@@ -4,9 +4,11 @@ use lambda_runtime::{Error, LambdaEvent, run_concurrent, service_fn};
 use quench_actions::Trust;
 use quench_actions::aws::{Aws, Request, Service};
 use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use std::vec::IntoIter;
 use tokio::task::JoinSet;
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let aws = Aws::new(|name| std::env::var(name).ok(), &Trust::built_in(&[])?)?;
     run_concurrent(service_fn(move |event: LambdaEvent<Value>| {
@@ -16,20 +18,37 @@ async fn main() -> Result<(), Error> {
     .await
 }
 
-/// Makes the calls of `{"make": true, "calls": [{"operation": …, "body": …}]}`, all at once; what is answered does not
-/// matter.
+/// As many calls at once as a batch has messages.
+const LANES: usize = 10;
+
+/// Makes the calls of `{"make": true, "calls": [{"operation": …, "body": …}]}`, several at once; what is answered does
+/// not matter.
 async fn handle(aws: &Aws, event: Value) -> Result<Value, Error> {
-    let mut calls = JoinSet::new();
-    if event["make"] == true {
-        for one in event["calls"].as_array().into_iter().flatten() {
-            let (aws, one) = (aws.clone(), one.clone());
-            calls.spawn(async move { call(&aws, &one).await });
-        }
+    let Value::Array(calls) = event["calls"].clone() else {
+        return Err("it takes `calls`".into());
+    };
+    if event["make"] != true {
+        return Ok(json!({ "made": 0 }));
     }
-    let answers = calls.join_all().await;
-    match answers.into_iter().collect::<Option<Vec<()>>>() {
-        Some(made) => Ok(json!({ "made": made.len() })),
+    let left = Arc::new(Mutex::new(calls.into_iter()));
+    let lanes = (0..LANES).map(|_| lane(aws.clone(), Arc::clone(&left)));
+    let lanes = lanes.collect::<JoinSet<_>>().join_all().await;
+    match lanes.into_iter().sum::<Option<usize>>() {
+        Some(made) => Ok(json!({ "made": made })),
         None => Err("a call is of no service that is known here".into()),
+    }
+}
+
+/// Makes one call after another until none is left; tells how many.
+async fn lane(aws: Aws, left: Arc<Mutex<IntoIter<Value>>>) -> Option<usize> {
+    let mut made = 0;
+    loop {
+        let next = left.lock().ok()?.next();
+        let Some(next) = next else {
+            return Some(made);
+        };
+        call(&aws, &next).await?;
+        made += 1;
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::launch::Span;
+use crate::process::Memory;
 
 /// How many times the init CPU of the function that does nothing a function may take.
 pub(crate) const INIT_FACTOR: f64 = 3.0;
@@ -10,6 +11,8 @@ pub(crate) const INIT_FACTOR: f64 = 3.0;
 pub(crate) const ZIP: u64 = 3_000_000;
 /// Memory after the first invocation, in KiB.
 pub(crate) const RESIDENT: u64 = 9 * 1024;
+/// Memory at most, in KiB: three quarters of what the functions have.
+pub(crate) const FLOOD: u64 = 96 * 1024;
 /// CPU of a batch besides its calls, of a function that is warm.
 pub(crate) const WARM: Duration = Duration::from_millis(3);
 
@@ -23,8 +26,8 @@ pub(crate) struct Life {
     pub(crate) calls: usize,
     /// CPU of those calls, made by a program that does nothing else.
     pub(crate) calls_cpu: Duration,
-    /// KiB after the first invocation, and the most up to then.
-    pub(crate) resident: (u64, u64),
+    /// After the first invocation.
+    pub(crate) memory: Memory,
 }
 
 /// All lives of a function.
@@ -33,6 +36,8 @@ pub(crate) struct Figures {
     pub(crate) exe: Option<u64>,
     pub(crate) zip: Option<u64>,
     pub(crate) lives: Vec<Life>,
+    /// KiB that were resident at most while it worked on the largest batch there can be.
+    pub(crate) flood: Option<u64>,
 }
 
 /// Whether a goal is met; nothing where there is none.
@@ -55,8 +60,10 @@ impl Figures {
     /// Each cell with whether its goal is met, in the order of [`HEAD`].
     fn cells(&self, nothing: Duration, held: Held) -> Vec<(String, Verdict)> {
         let factor = self.init_cpu().as_secs_f64() / nothing.as_secs_f64();
-        let resident = median(self.lives.iter().map(|life| life.resident.0).collect());
-        let highest = median(self.lives.iter().map(|life| life.resident.1).collect());
+        let memory = |of: fn(&Memory) -> u64| {
+            median(self.lives.iter().map(|life| of(&life.memory)).collect())
+        };
+        let resident = memory(|memory| memory.resident);
         let calls = median(self.lives.iter().map(|life| life.calls).collect());
         let own = self.own();
         let span = |of: fn(&Life) -> Span| {
@@ -81,7 +88,12 @@ impl Figures {
             (calls.to_string(), None),
             (ms(own), held.batch.then_some(own <= WARM)),
             (mib(resident), held.function.then_some(resident <= RESIDENT)),
-            (mib(highest), None),
+            (mib(memory(|memory| memory.anonymous)), None),
+            (mib(memory(|memory| memory.highest)), None),
+            (
+                self.flood.map_or_else(|| "–".to_owned(), mib),
+                self.flood.map(|flood| flood <= FLOOD),
+            ),
         ]
     }
 }
@@ -97,7 +109,7 @@ pub(crate) struct Held {
     pub(crate) batch: bool,
 }
 
-const HEAD: [&str; 11] = [
+const HEAD: [&str; 13] = [
     "function",
     "exe MB",
     "zip MB",
@@ -108,7 +120,9 @@ const HEAD: [&str; 11] = [
     "calls",
     "CPU ms besides them",
     "RSS MiB",
+    "of no file",
     "peak MiB",
+    "6 MB batch MiB",
 ];
 
 /// Renders the table, floors first; tells whether every goal is met. Where figures meet or miss their goal it is said beside them.
@@ -206,7 +220,11 @@ mod tests {
             warm: span(warm),
             calls: 12,
             calls_cpu: Duration::from_millis(4),
-            resident: (9 * 1024, 10 * 1024),
+            memory: Memory {
+                resident: 9 * 1024,
+                anonymous: 4 * 1024,
+                highest: 10 * 1024,
+            },
             ..Life::default()
         };
         Figures {
@@ -214,6 +232,7 @@ mod tests {
             exe: None,
             zip: Some(zip),
             lives: vec![life; 3],
+            flood: None,
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::process::{cpu_at_rest, resident};
+use crate::process::{Memory, cpu_at_rest, memory};
 use crate::runtime_api::RuntimeApi;
 
 /// A program that Lambda would run.
@@ -87,9 +87,9 @@ impl Running {
         Ok((span, answer))
     }
 
-    /// Memory in KiB: resident now, and at most so far.
-    pub(crate) fn resident(&self) -> (u64, u64) {
-        resident(self.process.id())
+    /// Its memory now.
+    pub(crate) fn memory(&self) -> Memory {
+        memory(self.process.id())
     }
 
     /// CPU time since this was asked the last time.

@@ -42,8 +42,19 @@ fn threads(process: u32) -> Option<Duration> {
     Some(Duration::from_nanos(sum))
 }
 
-/// Memory in KiB: what is resident now, and the most that ever was.
-pub(crate) fn resident(process: u32) -> (u64, u64) {
+/// Memory of a process, in KiB.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Memory {
+    /// What is resident now.
+    pub(crate) resident: u64,
+    /// The part of it that no file backs: heap and stacks.
+    pub(crate) anonymous: u64,
+    /// The most that ever was resident.
+    pub(crate) highest: u64,
+}
+
+/// Memory of a process now.
+pub(crate) fn memory(process: u32) -> Memory {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let field = |name: &str| {
         status
@@ -52,5 +63,9 @@ pub(crate) fn resident(process: u32) -> (u64, u64) {
             .and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
             .unwrap_or_default()
     };
-    (field("VmRSS:"), field("VmHWM:"))
+    Memory {
+        resident: field("VmRSS:"),
+        anonymous: field("RssAnon:"),
+        highest: field("VmHWM:"),
+    }
 }

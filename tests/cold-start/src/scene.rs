@@ -3,6 +3,9 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -19,6 +22,11 @@ pub(crate) const AUTOMATIONS: usize = 1000;
 /// Findings, or runs, of a batch.
 const BATCH: usize = 10;
 
+/// How long an answer of AWS that is replayed takes.
+const ANSWER: Duration = Duration::from_millis(1);
+/// Bytes of an event that Lambda invokes a function with at most ("Lambda quotas", invocation payload).
+const EVENT: usize = 6 * 1024 * 1024;
+
 /// The key that the sender `defender` shows.
 const KEY: &str = "a key of measurements only";
 
@@ -27,6 +35,8 @@ pub(crate) struct Scene {
     hub: Hub,
     folder: TempDir,
     findings: usize,
+    /// Calls that were to be replayed and had no answer.
+    missed: Arc<AtomicUsize>,
 }
 
 impl Scene {
@@ -66,6 +76,7 @@ impl Scene {
             hub,
             folder,
             findings: 0,
+            missed: Arc::default(),
         };
         for name in FUNCTIONS {
             scene.unpack(name)?;
@@ -132,6 +143,35 @@ impl Scene {
         self.hub.proxy.calls()
     }
 
+    /// Has every call answered as these were, without AWS, and one after the other as AWS answers them: who finds several
+    /// answers at once is spared most of the waking up.
+    pub(crate) fn replay(&self, made: &[Call]) {
+        self.missed.store(0, Ordering::Relaxed);
+        let (made, missed) = (made.to_vec(), Arc::clone(&self.missed));
+        self.hub.proxy.refuse(move |call| {
+            let told = made.iter().find(|known| {
+                known.operation == call.operation && known.request.body == call.request.body
+            });
+            let answer = told.and_then(|told| told.response.clone());
+            std::thread::sleep(ANSWER);
+            missed.fetch_add(usize::from(answer.is_none()), Ordering::Relaxed);
+            answer
+        });
+    }
+
+    /// Lets AWS answer again.
+    ///
+    /// # Errors
+    /// A call was made meanwhile that had no answer.
+    pub(crate) fn recover(&self) -> Result<(), String> {
+        self.hub.proxy.recover();
+        self.hub.proxy.calls();
+        match self.missed.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            missed => Err(format!("{missed} calls were not those that were replayed")),
+        }
+    }
+
     /// What a function is invoked with: batches are of findings, or runs, that never were there before.
     pub(crate) fn payload(&mut self, function: &str) -> Result<Value, String> {
         let first = self.findings;
@@ -151,6 +191,24 @@ impl Scene {
             }
             _ => json!({"version": "0", "detail-type": "Scheduled Event", "source": "aws.events"}),
         })
+    }
+
+    /// The largest batch that there can be, of findings as large as its room allows, with many small parts.
+    pub(crate) fn flood(&mut self) -> Value {
+        let first = self.findings;
+        self.findings += BATCH;
+        let part = json!({"name": "example", "value": [1, true, "text"]});
+        let bodies = (first..self.findings).map(|number| {
+            let mut finding = guardduty(number);
+            // Within the batch each quotation mark takes two bytes.
+            let parts = EVENT / BATCH / (part.to_string().replace('"', "__").len() + 1) - 200;
+            finding["detail"]["service"]["parts"] = vec![part.clone(); parts].into();
+            finding.to_string()
+        });
+        let batch = batch(bodies);
+        let bytes = batch.to_string().len();
+        assert!(bytes <= EVENT && bytes > EVENT / 10 * 9, "{bytes} bytes");
+        batch
     }
 
     /// Runs that wait for the runner.
