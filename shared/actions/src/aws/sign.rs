@@ -8,7 +8,7 @@ use aws_sigv4::sign::v4;
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use std::time::SystemTime;
-use tracing::subscriber::{NoSubscriber, with_default};
+use tracing::dispatcher::{Dispatch, with_default};
 use url::Url;
 
 /// Adds the headers of Signature Version 4.
@@ -50,8 +50,9 @@ pub(super) fn sign(
         SignableBody::Bytes(body),
     )
     .map_err(|error| failed(&error))?;
-    // What it logs holds the headers that are signed, some of them secret.
-    let output = with_default(NoSubscriber::new(), || signed(request, &params))
+    // What it logs holds the headers that are signed, some of them secret. A subscriber that is made anew would have every
+    // place in the program that logs looked at again.
+    let output = with_default(&Dispatch::none(), || signed(request, &params))
         .map_err(|error| failed(&error))?;
     for header in output.into_parts().0.into_parts().0 {
         let mut value = HeaderValue::from_str(header.value()).map_err(|error| failed(&error))?;
