@@ -1,5 +1,6 @@
 //! Steps that tell people.
 
+pub mod approval;
 pub mod email;
 mod layout;
 pub mod slack;

@@ -2,6 +2,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
+const PAGE: &str = "text/html; charset=utf-8";
+
 /// What a door answers to an HTTP request, whoever carries it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
@@ -9,7 +11,7 @@ pub struct Answer {
     pub status: u16,
     /// Header names in lower case, with their values; the content type is among them where there is a body.
     pub headers: Vec<(&'static str, String)>,
-    /// JSON, or nothing.
+    /// JSON, or nothing; the text of a page where the content type is that of pages.
     pub body: Option<Value>,
 }
 
@@ -20,6 +22,15 @@ impl Answer {
             status,
             headers: vec![("content-type", "application/json".to_owned())],
             body: Some(body),
+        }
+    }
+
+    /// Answers with a page for people, in HTML.
+    pub fn page(status: u16, html: String) -> Answer {
+        Answer {
+            status,
+            headers: vec![("content-type", PAGE.to_owned())],
+            body: Some(Value::String(html)),
         }
     }
 
@@ -65,10 +76,11 @@ impl Answer {
 
     /// The body as it goes over the line.
     pub fn text(&self) -> String {
-        self.body
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default()
+        match &self.body {
+            Some(Value::String(html)) if self.header("content-type") == Some(PAGE) => html.clone(),
+            Some(body) => body.to_string(),
+            None => String::new(),
+        }
     }
 }
 
@@ -116,5 +128,17 @@ mod tests {
         );
         assert_eq!(answer.header("retry-after"), Some("5"));
         assert_eq!(Answer::empty(204).text(), "");
+    }
+
+    #[test]
+    fn a_page_goes_over_the_line_as_it_is_and_other_text_as_json() {
+        let html = "<p>\"yes\"</p>";
+        let page = Answer::page(200, html.to_owned());
+        assert_eq!(page.text(), html);
+        assert_eq!(
+            page.header("content-type"),
+            Some("text/html; charset=utf-8")
+        );
+        assert_eq!(Answer::json(200, json!("yes")).text(), r#""yes""#);
     }
 }

@@ -4,6 +4,15 @@
 //! it stands for the one record, and so for the run, the step and the hash of what was shown. The first answer stands:
 //! the record can be decided once, before it expires, by nobody who asked for the run himself.
 
+mod ask;
+mod decide;
+mod http;
+
+pub use ask::{AskError, Untold, ask};
+pub(crate) use decide::tell_runs;
+pub use decide::{Decision, Proof, Refused, decide, may_decide, show};
+pub use http::{BODY_LIMIT, Request, answer, public};
+
 use crate::run::StartedBy;
 use jiff::Timestamp;
 use quench_actions::remediate::{Change, Plan, Risk};

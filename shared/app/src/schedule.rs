@@ -4,6 +4,7 @@
 //! that is taken up twice is executed once, because workers claim it.
 
 use crate::app::App;
+use crate::approval::tell_runs;
 use crate::clock::before;
 use crate::intake::{IntakeError, dispatch_pending};
 use crate::metrics::Count;
@@ -33,7 +34,10 @@ pub struct Tick {
     pub late: usize,
     /// Findings whose intake had broken off and was finished.
     pub pending: usize,
-    /// Findings, runs and dead letters that were too old and were removed; on AWS the table and the queues see to it.
+    /// Approvals that had been decided without their runs hearing of it, and were told to them.
+    #[serde(default)]
+    pub unheard: usize,
+    /// Findings, runs, approvals and dead letters that were too old and were removed; on AWS the table and the queues see to it.
     pub expired: usize,
     /// Whether the time ran out before all was done.
     pub cut: bool,
@@ -48,6 +52,7 @@ pub async fn tick(app: &App, budget: Duration) -> Result<Tick, IntakeError> {
     let mut tick = Tick::default();
     let due = queue_due(app, deadline, &mut tick).await;
     let pending = finish_intake(app, deadline, &mut tick).await;
+    let unheard = finish_decisions(app, deadline, &mut tick).await;
     let expired = expire(app, deadline, &mut tick).await;
     app.metrics.count(Count::RunsDue, tick.due);
     app.metrics.count(Count::RunsLate, tick.late);
@@ -55,12 +60,14 @@ pub async fn tick(app: &App, budget: Duration) -> Result<Tick, IntakeError> {
         runs.due = tick.due,
         runs.late = tick.late,
         findings.pending = tick.pending,
+        approvals.unheard = tick.unheard,
         expired = tick.expired,
         cut = tick.cut,
         "did what was due"
     );
     due?;
     pending?;
+    unheard?;
     expired?;
     Ok(tick)
 }
@@ -136,6 +143,22 @@ async fn finish_intake(app: &App, deadline: Instant, tick: &mut Tick) -> Result<
         Err(_) => tick.cut = true,
     }
     Ok(())
+}
+
+/// Has runs go on whose approvals were decided by somebody who broke off then.
+async fn finish_decisions(app: &App, deadline: Instant, tick: &mut Tick) -> Result<(), StoreError> {
+    loop {
+        if Instant::now() >= deadline {
+            tick.cut = true;
+            return Ok(());
+        }
+        let decided = before(app.clock.now(), DUE_GRACE);
+        let told = tell_runs(app, decided, BATCH).await?;
+        tick.unheard += told;
+        if told < BATCH as usize {
+            return Ok(());
+        }
+    }
 }
 
 async fn expire(app: &App, deadline: Instant, tick: &mut Tick) -> Result<(), StoreError> {

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 const FINDING_TEXT: &str = include_str!("email/finding.txt");
 const FINDING_HTML: &str = include_str!("email/finding.html");
 const FINDING: &str = "finding";
-const SUBJECT_LIMIT: usize = 200;
+pub(super) const SUBJECT_LIMIT: usize = 200;
 /// Most recipients of one mail, the limit of Amazon SES.
 pub const RECIPIENT_LIMIT: usize = 50;
 
@@ -96,6 +96,25 @@ pub async fn perform(
     attempt: &Attempt,
 ) -> Result<Performed, ActionError> {
     outside.mailer.send(email, &outside.secrets, attempt).await
+}
+
+/// Who is meant by a template of recipients, and whether that was read from the finding.
+///
+/// # Errors
+/// The template cannot be rendered, or yields what is no address, or too many.
+pub fn recipients(
+    part: &str,
+    template: &Value,
+    context: &Context,
+) -> Result<(Vec<String>, bool), ActionError> {
+    let to = addresses(part, template, &context.all)?;
+    if to.len() > RECIPIENT_LIMIT {
+        return Err(ActionError::permanent(format!(
+            "`{part}` names {} people; at most {RECIPIENT_LIMIT} are asked",
+            to.len()
+        )));
+    }
+    Ok((to, !context.is_own(template)))
 }
 
 fn bodies(step: &EmailStep, context: &Value) -> Result<(String, Option<String>), ActionError> {

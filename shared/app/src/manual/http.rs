@@ -65,7 +65,7 @@ impl Caller {
         })
     }
 
-    fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         match self {
             Caller::Principal { arn } => arn,
             Caller::Bearer { subject, .. } => subject,
@@ -73,7 +73,7 @@ impl Caller {
     }
 
     /// Whether it has one of these scopes; those of some services begin with the name of an API and a slash.
-    fn may(&self, wanted: &[&str]) -> bool {
+    pub(crate) fn may(&self, wanted: &[&str]) -> bool {
         let Caller::Bearer { scopes, .. } = self else {
             return true;
         };
