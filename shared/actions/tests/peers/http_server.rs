@@ -1,5 +1,6 @@
 //! A server that answers every request in one way, right or wrong, and keeps what it was sent.
 
+use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -7,9 +8,29 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
+/// What answers a request by what it says; nothing closes the connection.
+#[derive(Clone)]
+pub(crate) struct Handler(Arc<dyn Fn(&Received) -> Option<Vec<u8>> + Send + Sync>);
+
+impl Handler {
+    pub(crate) fn new(
+        handle: impl Fn(&Received) -> Option<Vec<u8>> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(handle))
+    }
+}
+
+impl fmt::Debug for Handler {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Handler(…)")
+    }
+}
+
 /// How a request is answered.
 #[derive(Debug, Clone)]
 pub(crate) enum Conduct {
+    /// As a service would.
+    Handles(Handler),
     /// With these bytes, and then the connection is closed in order.
     Says(Vec<u8>),
     /// Each request with the next of these; the last one stays.
@@ -121,10 +142,16 @@ impl HttpServer {
         };
         let turn = {
             let mut received = self.received.lock().unwrap();
-            received.push(request);
+            received.push(request.clone());
             received.len() - 1
         };
         match conduct {
+            Conduct::Handles(Handler(handle)) => {
+                if let Some(bytes) = handle(&request) {
+                    let _ = stream.write_all(&bytes).await;
+                    let _ = stream.shutdown().await;
+                }
+            }
             Conduct::Says(bytes) => {
                 let _ = stream.write_all(&bytes).await;
                 let _ = stream.shutdown().await;

@@ -5,15 +5,19 @@
     reason = "a test whose peer cannot be set up has failed"
 )]
 
+mod access;
 mod authority;
+mod automation;
 mod aws_credentials;
 mod aws_emulator;
 mod aws_faults;
 mod aws_secrets;
 mod calls;
+mod functions;
 mod http_faults;
 mod http_server;
 mod mail;
+mod security_hub;
 mod ses;
 mod setting;
 mod smtp_faults;

@@ -3,8 +3,8 @@
 use quench_actions::aws::InvalidAws;
 use quench_actions::mailer::Sender;
 use quench_actions::{
-    Action, ActionError, AddressGuard, Attempt, Context, HttpClient, HttpRules, Mailer, Outside,
-    Performed, Secrets, perform, prepare,
+    Action, ActionError, AddressGuard, Attempt, Cloud, Context, HttpClient, HttpRules, Mailer,
+    Outside, Performed, Secrets, perform, prepare,
 };
 use quench_automations::{
     Auth, Connection, ConnectionKind, HttpStep, SlackStep, StepKind, TeamsStep, WebhookStep,
@@ -130,6 +130,14 @@ pub(crate) fn outside_with(base: &str, http: HttpClient, auth: Auth) -> Outside 
             ("secret://env/PASSWORD", "hunter2-never-to-be-shown"),
         ]),
         cloud: Err(InvalidAws::NoRegion),
+    }
+}
+
+/// An outside world that has nothing but AWS.
+pub(crate) fn outside_in(cloud: Cloud) -> Outside {
+    Outside {
+        cloud: Ok(cloud),
+        ..outside("http://127.0.0.1:9")
     }
 }
 
