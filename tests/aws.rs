@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use quench_tests::hub::{Hub, Settings};
 use serde_json::json;
 
+#[path = "aws/deploy.rs"]
+mod deploy;
 #[path = "aws/doors.rs"]
 mod doors;
 #[path = "aws/faults.rs"]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use quench_actions::call;
 use quench_actions::remediate::{Kind, Remediation, Scope, Target, session_policy};
 use quench_emulator::{ACCOUNT, REGION};
 use quench_tests::aws::Aws;
@@ -186,115 +187,20 @@ fn steps_may_use_what_the_template_names_and_nothing_else() {
     for kind in kinds {
         assert!(!before.contains_key(kind), "{kind}: {before:?}");
     }
-    let place = format!("{REGION}:{MEMBER}");
-    let parameters = [
-        ("WriteBackFindings", "true".to_owned()),
-        (
-            "LambdaFunctionArns",
-            format!("arn:aws:lambda:{place}:function:mend"),
-        ),
-        (
-            "StateMachineArns",
-            format!(
-                "arn:aws:states:{place}:stateMachine:one,arn:aws:states:{place}:stateMachine:two"
-            ),
-        ),
-        (
-            "AutomationDocumentArns",
-            format!(
-                "arn:aws:ssm:{place}:document/Contain,arn:aws:ssm:*:*:document/AWS-StopEC2Instance"
-            ),
-        ),
-        (
-            "AutomationRoleArns",
-            format!("arn:aws:iam::{MEMBER}:role/runbooks"),
-        ),
-    ];
-    hub.deploy_again(&parameters.map(|(name, value)| (name.to_owned(), value)));
+    let parameters = of_steps();
+    let mut parameters = parameters.to_vec();
+    parameters.push(("WriteBackFindings", "true".to_owned()));
+    let parameters: Vec<(String, String)> = parameters
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    hub.deploy_again(&parameters);
     let policies = policies(&hub);
-    let allowed = |policy: &str| -> BTreeSet<(String, String)> {
-        let mut allowed = BTreeSet::new();
-        for statement in listed(&policies[policy]) {
-            for action in listed(&statement["Action"]) {
-                for resource in listed(&statement["Resource"]) {
-                    let text = |value: &Value| value.as_str().unwrap().to_owned();
-                    allowed.insert((text(action), text(resource)));
-                }
-            }
-        }
-        allowed
-    };
-    let expected = |pairs: &[(&str, String)]| -> BTreeSet<(String, String)> {
-        let pairs = pairs.iter();
-        pairs
-            .map(|(action, arn)| ((*action).to_owned(), arn.clone()))
-            .collect()
-    };
-    assert_eq!(
-        allowed("functions"),
-        expected(&[(
-            "lambda:InvokeFunction",
-            format!("arn:aws:lambda:{place}:function:mend")
-        )])
-    );
-    assert_eq!(
-        allowed("state-machines"),
-        expected(&[
-            (
-                "states:StartExecution",
-                format!("arn:aws:states:{place}:stateMachine:one")
-            ),
-            (
-                "states:StartExecution",
-                format!("arn:aws:states:{place}:stateMachine:two")
-            ),
-            (
-                "states:DescribeExecution",
-                format!("arn:aws:states:{place}:execution:one:*")
-            ),
-            (
-                "states:DescribeExecution",
-                format!("arn:aws:states:{place}:execution:two:*")
-            ),
-        ])
-    );
-    let start = "ssm:StartAutomationExecution";
-    let execution = format!("arn:aws:ssm:*:{ACCOUNT}:automation-execution/*");
-    assert_eq!(
-        allowed("runbooks"),
-        expected(&[
-            (start, format!("arn:aws:ssm:{place}:document/Contain")),
-            (
-                start,
-                "arn:aws:ssm:*:*:document/AWS-StopEC2Instance".to_owned()
-            ),
-            (
-                start,
-                format!("arn:aws:ssm:{place}:automation-definition/Contain:*")
-            ),
-            (
-                start,
-                "arn:aws:ssm:*:*:automation-definition/AWS-StopEC2Instance:*".to_owned()
-            ),
-            (start, execution.clone()),
-            ("ssm:GetAutomationExecution", execution),
-            (
-                "iam:PassRole",
-                format!("arn:aws:iam::{MEMBER}:role/runbooks")
-            ),
-        ])
-    );
-    let hubs =
-        ["hub/default", "hubv2/*"].map(|hub| format!("arn:aws:securityhub:*:{ACCOUNT}:{hub}"));
-    assert_eq!(
-        allowed("findings"),
-        expected(&[
-            ("securityhub:BatchUpdateFindings", hubs[0].clone()),
-            ("securityhub:BatchUpdateFindings", hubs[1].clone()),
-            ("securityhub:GetFindings", hubs[0].clone()),
-            ("securityhub:GetFindings", hubs[1].clone()),
-        ])
-    );
+    let allowed = |policy: &str| pairs(&policies[policy]);
+    assert_eq!(allowed("functions"), functions_of_steps());
+    assert_eq!(allowed("state-machines"), state_machines_of_steps());
+    assert_eq!(allowed("runbooks"), runbooks_of_steps(ACCOUNT));
+    assert_eq!(allowed("findings"), findings_of_steps(ACCOUNT));
     // A wider name than one is refused before anything is changed.
     for (name, value) in [
         ("LambdaFunctionArns", "*"),
@@ -314,6 +220,126 @@ fn steps_may_use_what_the_template_names_and_nothing_else() {
         let refused = hub.refusal(&[(name.to_owned(), value.to_owned())]);
         assert!(refused.contains(name), "{name}: {refused}");
     }
+}
+
+#[test]
+fn steps_may_use_what_a_member_names_and_nothing_else() {
+    let hub = hub_that_remediates();
+    let member = hub.in_account(MEMBER);
+    let named = of_steps();
+    let named: Vec<(&str, &str)> = named
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    join_with(&hub, &member, &["AllowFindings"], &named);
+    assert_eq!(allowed_by(&member, "FunctionsPolicy"), functions_of_steps());
+    assert_eq!(
+        allowed_by(&member, "StateMachinesPolicy"),
+        state_machines_of_steps()
+    );
+    assert_eq!(
+        allowed_by(&member, "RunbooksPolicy"),
+        runbooks_of_steps(MEMBER)
+    );
+    let findings = allowed_by(&member, "FindingsPolicy");
+    assert!(
+        findings.is_superset(&findings_of_steps(MEMBER)),
+        "{findings:?}"
+    );
+}
+
+/// The parameters that name what steps may start.
+fn of_steps() -> [(&'static str, String); 4] {
+    let place = format!("{REGION}:{MEMBER}");
+    let machine = |name: &str| format!("arn:aws:states:{place}:stateMachine:{name}");
+    let document = format!("arn:aws:ssm:{place}:document/Contain");
+    [
+        (
+            "LambdaFunctionArns",
+            format!("arn:aws:lambda:{place}:function:mend"),
+        ),
+        (
+            "StateMachineArns",
+            format!("{},{}", machine("one"), machine("two")),
+        ),
+        (
+            "AutomationDocumentArns",
+            format!("{document},arn:aws:ssm:*:*:document/AWS-StopEC2Instance"),
+        ),
+        (
+            "AutomationRoleArns",
+            format!("arn:aws:iam::{MEMBER}:role/runbooks"),
+        ),
+    ]
+}
+
+fn functions_of_steps() -> BTreeSet<(String, String)> {
+    let arn = format!("arn:aws:lambda:{REGION}:{MEMBER}:function:mend");
+    declared(
+        call::lambda::PERMISSIONS,
+        &[("lambda:InvokeFunction", &arn)],
+    )
+}
+
+fn state_machines_of_steps() -> BTreeSet<(String, String)> {
+    let arn = |kind: &str| format!("arn:aws:states:{REGION}:{MEMBER}:{kind}");
+    let (start, look) = ("states:StartExecution", "states:DescribeExecution");
+    declared(
+        call::step_functions::PERMISSIONS,
+        &[
+            (start, &arn("stateMachine:one")),
+            (start, &arn("stateMachine:two")),
+            (look, &arn("execution:one:*")),
+            (look, &arn("execution:two:*")),
+        ],
+    )
+}
+
+fn runbooks_of_steps(account: &str) -> BTreeSet<(String, String)> {
+    let place = format!("{REGION}:{MEMBER}");
+    let start = "ssm:StartAutomationExecution";
+    let execution = format!("arn:aws:ssm:*:{account}:automation-execution/*");
+    declared(
+        call::ssm::PERMISSIONS,
+        &[
+            (start, &format!("arn:aws:ssm:{place}:document/Contain")),
+            (start, "arn:aws:ssm:*:*:document/AWS-StopEC2Instance"),
+            (
+                start,
+                &format!("arn:aws:ssm:{place}:automation-definition/Contain:*"),
+            ),
+            (
+                start,
+                "arn:aws:ssm:*:*:automation-definition/AWS-StopEC2Instance:*",
+            ),
+            (start, &execution),
+            ("ssm:GetAutomationExecution", &execution),
+            (
+                "iam:PassRole",
+                &format!("arn:aws:iam::{MEMBER}:role/runbooks"),
+            ),
+        ],
+    )
+}
+
+fn findings_of_steps(account: &str) -> BTreeSet<(String, String)> {
+    let mut all = Vec::new();
+    let hubs =
+        ["hub/default", "hubv2/*"].map(|hub| format!("arn:aws:securityhub:*:{account}:{hub}"));
+    for action in ["securityhub:BatchUpdateFindings", "securityhub:GetFindings"] {
+        all.extend(hubs.iter().map(|hub| (action, hub.as_str())));
+    }
+    declared(call::finding::PERMISSIONS, &all)
+}
+
+/// Pairs of actions and resources whose actions are those that a step declares to need.
+fn declared(permissions: &[&str], pairs: &[(&str, &str)]) -> BTreeSet<(String, String)> {
+    let of_pairs: BTreeSet<&str> = pairs.iter().map(|(action, _)| *action).collect();
+    assert_eq!(of_pairs, permissions.iter().copied().collect());
+    let pairs = pairs.iter();
+    pairs
+        .map(|(action, arn)| ((*action).to_owned(), (*arn).to_owned()))
+        .collect()
 }
 
 #[test]
@@ -458,8 +484,13 @@ fn allowed_by(member: &Aws, policy: &str) -> BTreeSet<(String, String)> {
     let version = &seen["Policy"]["DefaultVersionId"];
     let asked = json!({"PolicyArn": arn, "VersionId": version});
     let seen = member.ok("iam", "get_policy_version", &asked);
+    pairs(&seen["PolicyVersion"]["Document"]["Statement"])
+}
+
+/// What statements allow: actions, each with a resource.
+fn pairs(statements: &Value) -> BTreeSet<(String, String)> {
     let mut allowed = BTreeSet::new();
-    for statement in listed(&seen["PolicyVersion"]["Document"]["Statement"]) {
+    for statement in listed(statements) {
         assert_eq!(statement["Effect"], "Allow");
         for action in listed(&statement["Action"]) {
             for resource in listed(&statement["Resource"]) {
@@ -496,6 +527,10 @@ fn hub_that_remediates() -> Hub {
 
 /// Makes an account a member that allows these; without any, it only forwards.
 fn join(hub: &Hub, account: &Aws, switches: &[&str]) {
+    join_with(hub, account, switches, &[]);
+}
+
+fn join_with(hub: &Hub, account: &Aws, switches: &[&str], more: &[(&str, &str)]) {
     let template = std::fs::read_to_string(root().join("infra/member.yaml")).unwrap();
     let topic = format!("arn:aws:sns:us-east-1:{MEMBER}:alarms");
     let mut parameters = vec![
@@ -507,6 +542,7 @@ fn join(hub: &Hub, account: &Aws, switches: &[&str]) {
         parameters.push(("Remediate", "true"));
         parameters.push(("ExternalId", EXTERNAL_ID));
     }
+    parameters.extend(more);
     parameters.extend(switches.iter().map(|switch| (*switch, "true")));
     let parameters: Vec<(String, String)> = parameters
         .into_iter()

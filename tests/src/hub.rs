@@ -65,6 +65,18 @@ impl Hub {
     /// # Panics
     /// The zips are missing, or the stack cannot be made; the message says what to do.
     pub fn deploy(settings: &Settings) -> Hub {
+        let mut hub = Hub::undeployed(settings);
+        hub.upload();
+        let changes = hub.deploy_again(&settings.parameters);
+        assert!(!changes.is_empty(), "the first deployment made nothing");
+        hub
+    }
+
+    /// Starts an emulator in which nothing is deployed.
+    ///
+    /// # Panics
+    /// It does not start; the message says what to do.
+    pub fn undeployed(settings: &Settings) -> Hub {
         let proxy = Proxy::start();
         let mut variables = settings.variables.clone();
         variables.push(("AWS_ENDPOINT_URL".to_owned(), proxy.url()));
@@ -75,18 +87,54 @@ impl Hub {
         });
         proxy.lead_to(emulator.port());
         let aws = Aws::start(&variables_of(&emulator, &proxy));
-        let mut hub = Hub {
+        Hub {
             emulator,
             aws,
             proxy,
             outputs: BTreeMap::new(),
             deployments: 0,
             quench: Quench::new(),
-        };
-        hub.upload();
-        let changes = hub.deploy_again(&settings.parameters);
-        assert!(!changes.is_empty(), "the first deployment made nothing");
-        hub
+        }
+    }
+
+    /// Takes a stack that something else deployed for its own.
+    pub fn adopt(&mut self) {
+        self.outputs = stack::settled(&self.aws, STACK);
+    }
+
+    /// A command of the shell's, with what names AWS and no other setting, and with the AWS CLI and `quench` at hand.
+    ///
+    /// # Panics
+    /// The AWS CLI is not installed; the message says how to.
+    pub fn shell(&self, program: &str) -> Command {
+        let tools = root().join("target/tools/infra/bin");
+        assert!(
+            tools.join("aws").is_file(),
+            "the AWS CLI is missing; install it with: tests/tools/install infra"
+        );
+        let mut path = vec![tools, self.quench.folder().to_owned()];
+        let link = self.quench.folder().join("quench");
+        let _ = std::os::unix::fs::symlink(crate::binary(), link);
+        path.extend(std::env::split_paths(
+            &std::env::var_os("PATH").unwrap_or_default(),
+        ));
+        let mut command = Command::new(root().join(program));
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            if name.starts_with("AWS_") || name.starts_with("QUENCH_") {
+                command.env_remove(name.as_ref());
+            }
+        }
+        command
+            .env(
+                "PATH",
+                std::env::join_paths(path).expect("paths can be joined"),
+            )
+            .env("HOME", self.quench.folder())
+            .env("AWS_REGION", REGION)
+            .envs(variables_of(&self.emulator, &self.proxy))
+            .stdin(std::process::Stdio::null());
+        command
     }
 
     /// Calls AWS with other credentials: those of a session, as STS gave them.
@@ -215,6 +263,11 @@ impl Hub {
             String::from_utf8_lossy(&output.stderr)
         );
         crate::objects(&printed)
+    }
+
+    /// Writes a file that is gone with the hub.
+    pub fn file(&self, name: &str, content: &str) -> PathBuf {
+        self.quench.write(name, content)
     }
 
     /// Puts definitions in force.
