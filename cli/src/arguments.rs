@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use quench_app::RunStage;
+use quench_app::approval::ApprovalStage;
 
 use crate::output::Color;
 
@@ -62,6 +63,9 @@ pub(crate) enum Command {
     /// Made-up findings for trying things out.
     #[command(subcommand)]
     Samples(Samples),
+    /// What people are asked before something is done, and their decisions.
+    #[command(subcommand)]
+    Approvals(Approvals),
     /// Messages that could not be handled.
     #[command(subcommand)]
     DeadLetters(DeadLetters),
@@ -88,6 +92,9 @@ impl Command {
             Self::Findings(command) => !matches!(command, Findings::Delete { .. }),
             Self::Runs(command) => !matches!(command, Runs::Retry { .. }),
             Self::Samples(command) => !matches!(command, Samples::Send { .. }),
+            Self::Approvals(command) => {
+                matches!(command, Approvals::List { .. } | Approvals::Show { .. })
+            }
             Self::DeadLetters(command) => matches!(command, DeadLetters::List),
             Self::Bench(_) => true,
         }
@@ -280,6 +287,41 @@ pub(crate) enum Samples {
         /// Send every one.
         #[arg(long, conflicts_with = "names")]
         all: bool,
+        #[command(flatten)]
+        patience: Patience,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Approvals {
+    /// List those that wait for a decision, newest first.
+    List {
+        /// Those in this state instead.
+        #[arg(long, value_parser = ApprovalStage::ALL.map(ApprovalStage::name))]
+        state: Option<String>,
+        /// All of them instead.
+        #[arg(long, conflicts_with = "state")]
+        all: bool,
+        #[command(flatten)]
+        page: Page,
+    },
+    /// Show one: what would be done, who was asked, and how it stands.
+    Show { id: String },
+    /// Have it done. Whoever started the run by hand cannot.
+    Approve {
+        id: String,
+        /// Why, for whoever reads the run later.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        #[command(flatten)]
+        patience: Patience,
+    },
+    /// Have it not done. Whoever started the run by hand cannot.
+    Deny {
+        id: String,
+        /// Why, for whoever reads the run later.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
         #[command(flatten)]
         patience: Patience,
     },

@@ -10,6 +10,7 @@ use crate::arguments::{self, Arguments, Command};
 use crate::output::Output;
 
 mod apply;
+mod approvals;
 mod automations;
 mod bench;
 mod connections;
@@ -155,6 +156,7 @@ pub(crate) async fn perform(arguments: Arguments) -> anyhow::Result<Verdict> {
         Command::Runs(command) => runs::perform(&scene, command).await,
         Command::Trigger(arguments) => trigger::perform(&scene, &arguments).await,
         Command::Samples(command) => samples::perform(&scene, command).await,
+        Command::Approvals(command) => approvals::perform(&scene, command).await,
         Command::DeadLetters(command) => dead_letters::perform(&scene, command).await,
         Command::Bench(command) => bench::perform(&scene, &command),
     }

@@ -8,13 +8,13 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{any, get, post};
 use quench_app::webhook::{self, BODY_LIMIT, Unaccepted, receive};
 use quench_app::worker::serve_queues;
-use quench_app::{Answer, App};
+use quench_app::{Answer, App, approval};
 use quench_findings::decode;
 use serde_json::json;
 use tokio::sync::watch;
@@ -97,7 +97,11 @@ fn routes(app: App) -> Router {
         .route("/health", get(health))
         .route_layer(middleware::from_fn(only_from_here));
     // Who sends here proves it, by whatever name and way the request comes.
-    let foreign = Router::new().route("/webhook/{sender}", any(hear));
+    let foreign = Router::new()
+        .route("/webhook/{sender}", any(hear))
+        // Whoever has a link decides by it, however he comes here.
+        .route("/approvals/{token}", any(decide))
+        .route("/approvals/{token}/decision", any(decide));
     own.merge(foreign)
         .fallback(async || {
             refusal(
@@ -217,6 +221,26 @@ async fn hear(
         body: &body,
     };
     written(&receive(&app, &request).await)
+}
+
+/// Shows what people are asked, and takes their decisions; nobody has a login here.
+async fn decide(
+    State(app): State<App>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    // What is too large for the server is too large for a decision as well.
+    let body = body.unwrap_or_else(|_| Bytes::from_static(&[b' '; approval::BODY_LIMIT + 1]));
+    let request = approval::Request {
+        method: method.as_str(),
+        path: uri.path(),
+        headers: &headers,
+        body: &body,
+        caller: None,
+    };
+    written(&approval::answer(&app, &request).await)
 }
 
 fn written(answer: &Answer) -> Response {
@@ -343,6 +367,99 @@ mod tests {
         let refused = ask(address, &get, "").await;
         assert!(refused.starts_with("HTTP/1.1 405 "), "{refused}");
         assert!(refused.contains("\r\nallow: POST\r\n"), "{refused}");
+    }
+
+    use quench_app::approval::{About, Approval, ApprovalState, Asked, Proposal};
+    use std::time::Duration;
+
+    /// Has somebody asked by mail; yields the token of his link.
+    async fn asked(folder: &tempfile::TempDir) -> (App, String) {
+        let config = Config {
+            url: Some("https://quench.example.com".parse().unwrap()),
+            ..Config::local(folder.path())
+        };
+        let app = App::open(config).await.unwrap();
+        let created = app.clock.now();
+        let question = Approval {
+            id: "0a1b2c3d4e5f60718293a4b5c6d7e8f9".to_owned(),
+            run: "00ff".to_owned(),
+            path: "close".to_owned(),
+            plan_hash: "5f3a".to_owned(),
+            risk: None,
+            title: "Close open ports".to_owned(),
+            what: Proposal::Gate,
+            message: None,
+            finding: About {
+                id: "f".to_owned(),
+                title: "Ports are open".to_owned(),
+                severity: quench_findings::Severity::High,
+            },
+            playbook: "close-open-ports".to_owned(),
+            automation: None,
+            asked: vec![Asked::new("anna@example.com")],
+            requester: None,
+            created,
+            expires: created + Duration::from_secs(86_400),
+            state: ApprovalState::Pending,
+        };
+        let outside = app.outside().await.unwrap();
+        let patience = Duration::from_secs(60);
+        approval::ask(&app, &outside, &question, false, patience)
+            .await
+            .unwrap();
+        let mut mails = std::fs::read_dir(folder.path().join("outbox")).unwrap();
+        let mail = std::fs::read_to_string(mails.next().unwrap().unwrap().path()).unwrap();
+        let mail = mail.replace("=\r\n", "");
+        let (_, link) = mail.split_once("example.com/approvals/").unwrap();
+        (app, link.chars().take(43).collect())
+    }
+
+    #[tokio::test]
+    async fn a_link_is_followed_by_any_name_and_decides_by_its_form() {
+        let folder = tempfile::tempdir().unwrap();
+        let (app, token) = asked(&folder).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(axum::serve(listener, routes(app.clone())).into_future());
+        let foreign = "HTTP/1.1\r\nHost: quench.example.com\r\nOrigin: null";
+        let page = ask(address, &format!("GET /approvals/{token} {foreign}"), "").await;
+        assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
+        assert!(
+            page.contains("content-type: text/html; charset=utf-8"),
+            "{page}"
+        );
+        assert!(
+            page.contains("content-security-policy: default-src 'none'"),
+            "{page}"
+        );
+        assert!(page.contains("Close open ports"), "{page}");
+        let head = ask(address, &format!("HEAD /approvals/{token} {foreign}"), "").await;
+        assert!(head.ends_with("\r\n\r\n"), "{head}");
+
+        let post = format!(
+            "POST /approvals/{token} {foreign}\r\nContent-Type: application/x-www-form-urlencoded"
+        );
+        let large = " ".repeat(BODY_LIMIT + 1);
+        let refused = ask(address, &post, &large).await;
+        assert!(refused.starts_with("HTTP/1.1 413 "), "{refused}");
+        let form = "plan_hash=5f3a&reason=&decision=approve";
+        for status in [200, 409] {
+            let told = ask(address, &post, form).await;
+            assert!(told.starts_with(&format!("HTTP/1.1 {status} ")), "{told}");
+        }
+        let id = "0a1b2c3d4e5f60718293a4b5c6d7e8f9";
+        let decided = app.store.approval(id).await.unwrap().unwrap().state;
+        assert!(matches!(decided, ApprovalState::Approved { by, .. } if by == "anna@example.com"));
+        let json =
+            format!("POST /approvals/{id}/decision {foreign}\r\nContent-Type: application/json");
+        let refused = ask(
+            address,
+            &json,
+            r#"{"decision": "deny", "plan_hash": "5f3a"}"#,
+        )
+        .await;
+        assert!(refused.starts_with("HTTP/1.1 401 "), "{refused}");
+        assert!(refused.contains("quench approvals deny"), "{refused}");
     }
 
     #[tokio::test]

@@ -46,7 +46,7 @@ pub(crate) async fn perform(scene: &Scene, arguments: &Trigger) -> anyhow::Resul
 }
 
 /// The account that asks, as far as the machine tells.
-fn whoever() -> String {
+pub(super) fn whoever() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("USERNAME"));
     match user {
         Ok(user) if !user.trim().is_empty() => one_line(&user),
