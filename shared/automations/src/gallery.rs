@@ -41,6 +41,27 @@ gallery! {
     "hand-over-to-soar": "Hand a finding over to a SOAR platform, and tell people that it was",
     "forward-to-siem": "Forward every finding to a SIEM by signed webhook",
     "record-compliance-evidence": "Record every change of compliance as evidence",
+    "remediate-s3-block-public-access": "Block public access to an S3 bucket, or to all buckets of an account",
+    "remediate-revoke-open-ingress": "Revoke the rules of a security group that let everybody in at risky ports",
+    "remediate-deactivate-access-key": "Deactivate access keys that are old or unused",
+    "remediate-rds-not-public": "Take an RDS instance off the internet",
+    "remediate-s3-tls-only": "Deny requests to an S3 bucket that come without TLS",
+    "remediate-cloudtrail-logging": "Turn on the logging of a trail and the validation of its files",
+    "remediate-kms-key-rotation": "Turn on the rotation of a KMS key",
+    "remediate-kms-cancel-key-deletion": "Keep a KMS key that is about to be deleted",
+    "remediate-make-snapshot-private": "Share a snapshot or machine image with named accounts alone",
+    "remediate-empty-default-security-group": "Take every rule out of the default security group of a VPC",
+    "remediate-ec2-imdsv2": "Require a token for the metadata of an EC2 instance",
+    "remediate-quarantine-ec2-instance": "Isolate an EC2 instance that is under control of somebody else",
+    "remediate-stop-ec2-instance": "Stop an EC2 instance that is misused",
+    "remediate-ebs-encryption-by-default": "Encrypt new EBS volumes of a region by default",
+    "remediate-contain-iam-principal": "Take every permission away from an IAM user or role",
+    "remediate-iam-password-policy": "Make the password policy of an account strict enough",
+    "quarantine-instance": "Quarantine an EC2 instance, with snapshots of its disks first",
+    "contain-compromised-principal": "Contain the user or role whose credentials somebody else uses",
+    "resolve-in-security-hub": "Mend what a control of Security Hub finds, and write back what was done",
+    "run-ssm-runbook": "Run a runbook of Systems Manager on the instance of a finding",
+    "hand-over-to-step-functions": "Hand a finding over to a state machine of Step Functions",
 }
 
 /// The gallery: files that can be used as they are, or copied and changed; the most wanted first.
@@ -52,6 +73,7 @@ pub fn gallery() -> &'static [Template] {
 #[cfg(test)]
 mod tests {
     use super::gallery;
+    use crate::remediation::Remediation;
     use crate::samples::samples;
     use crate::templates::{Escape, context, render, render_json};
     use crate::{Definitions, Library, Playbook, SourceFile, Step, StepKind, load};
@@ -134,6 +156,25 @@ mod tests {
     }
 
     #[test]
+    fn what_remediations_need_is_told_by_each_file() {
+        for playbook in loaded(&files()).playbooks {
+            let playbook = &playbook.definition;
+            assert_eq!(playbook.needs(), playbook.requires, "{}", playbook.name);
+        }
+    }
+
+    #[test]
+    fn every_remediation_has_a_file_of_its_own() {
+        for remediation in Remediation::ALL {
+            let name = format!("remediate-{remediation}");
+            assert!(
+                gallery().iter().any(|template| template.name == name),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
     fn all_files_load_together_and_only_the_first_acts_at_once() {
         let definitions = loaded(&files());
         let enabled: Vec<&str> = definitions
@@ -157,14 +198,24 @@ mod tests {
     struct Rehearsal {
         context: Value,
         effects: Vec<Value>,
+        /// Whether remediations are applied; else all steps are refused.
+        applied: bool,
     }
 
     impl Rehearsal {
         fn steps(&mut self, steps: &[Step]) {
             for step in steps {
                 self.step(step);
-                self.context["steps"][&step.id] =
-                    json!({ "ok": false, "error": "refused", "status": 400 });
+                self.context["steps"][&step.id] = match &step.kind {
+                    StepKind::Remediate(_) | StepKind::Approve(_) if self.applied => json!({
+                        "ok": true, "error": null, "outcome": "applied", "risk": "medium",
+                        "resource": "arn:aws:s3:::logs", "approved_by": "lead@example.com",
+                        "by": "lead@example.com", "verified": true, "plan_hash": "0a1b",
+                        "changes": [{ "path": "block.BlockPublicAcls", "before": false, "after": true }],
+                        "warnings": ["the bucket serves a website"],
+                    }),
+                    _ => json!({ "ok": false, "error": "refused", "status": 400 }),
+                };
             }
         }
 
@@ -216,7 +267,12 @@ mod tests {
         }
     }
 
-    fn rehearse(playbook: &Playbook, with: &Map<String, Value>, finding: &Finding) -> Vec<Value> {
+    fn rehearse(
+        playbook: &Playbook,
+        with: &Map<String, Value>,
+        finding: &Finding,
+        applied: bool,
+    ) -> Vec<Value> {
         let mut names = context(finding, &finding.document());
         let mut params = playbook.bind(with).unwrap();
         for param in params.values_mut() {
@@ -234,6 +290,7 @@ mod tests {
         let mut rehearsal = Rehearsal {
             context: Value::Object(names),
             effects: Vec::new(),
+            applied,
         };
         rehearsal.steps(&playbook.steps);
         rehearsal.effects
@@ -276,10 +333,10 @@ mod tests {
                 .iter()
                 .filter(|finding| playbook.triggers.contains(&finding.kind))
             {
-                rehearse(&playbook, &with, finding);
+                rehearse(&playbook, &with, finding, rehearsed % 2 == 0);
                 rehearsed += 1;
             }
-            assert!(rehearsed > 0, "{}", playbook.name);
+            assert!(rehearsed > 1, "{}", playbook.name);
         }
     }
 
@@ -289,7 +346,8 @@ mod tests {
             let bare = json!({
                 "id": "1", "kind": playbook.triggers[0], "source": "ocsf", "title": "t", "severity": "low", "raw": {},
             });
-            rehearse(&playbook, &with, &serde_json::from_value(bare).unwrap());
+            let finding = serde_json::from_value(bare).unwrap();
+            rehearse(&playbook, &with, &finding, false);
         }
     }
 
@@ -315,7 +373,7 @@ mod tests {
             }))
             .unwrap();
             shown.push(format!("## {}", playbook.name));
-            for effect in rehearse(&playbook, &with, &finding) {
+            for effect in rehearse(&playbook, &with, &finding, true) {
                 shown.push(readable(&effect));
             }
         }

@@ -203,7 +203,7 @@ fn finding(reader: &mut Reader<'_>, node: &Node, names: &Names) -> Option<Findin
             reader.fault_with_help(
                 &key.span,
                 "`finding` takes no `approval`",
-                "put an `approve` step before it",
+                "to be asked first, put an `approve` step before it and write `mode: enforce`",
             );
         }
     }

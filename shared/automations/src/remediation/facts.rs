@@ -153,7 +153,7 @@ pub enum FitSource {
     Config,
     /// A finding type of `GuardDuty` (user guide, "Finding types").
     GuardDuty,
-    /// A check of Prowler (Prowler Hub).
+    /// A check of Prowler (its repository, `prowler/providers/aws/services`).
     Prowler,
 }
 

@@ -28,8 +28,14 @@ pub(super) const FACTS: Facts = Facts {
         threat("UnauthorizedAccess:EC2/SSHBruteForce"),
         threat("UnauthorizedAccess:EC2/RDPBruteForce"),
         check("ec2_securitygroup_allow_ingress_from_internet_to_all_ports"),
+        check("ec2_securitygroup_allow_ingress_from_internet_to_high_risk_tcp_ports"),
         check("ec2_securitygroup_allow_ingress_from_internet_to_tcp_port_22"),
         check("ec2_securitygroup_allow_ingress_from_internet_to_tcp_port_3389"),
+        check("ec2_securitygroup_allow_ingress_from_internet_to_tcp_port_ftp_20_21"),
+        check("ec2_securitygroup_allow_ingress_from_internet_to_tcp_port_mysql_3306"),
+        check("ec2_securitygroup_allow_ingress_from_internet_to_tcp_port_postgres_5432"),
+        check("ec2_securitygroup_allow_ingress_from_internet_to_tcp_port_sql_server_1433_1434"),
+        check("ec2_securitygroup_allow_ingress_from_internet_to_tcp_port_telnet_23"),
     ],
     parameters: &[
         Parameter {

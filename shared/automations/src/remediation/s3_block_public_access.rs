@@ -29,7 +29,10 @@ pub(super) const FACTS: Facts = Facts {
         threat("Policy:S3/AccountBlockPublicAccessDisabled"),
         check("s3_account_level_public_access_blocks"),
         check("s3_bucket_level_public_access_block"),
+        check("s3_bucket_policy_public_write_access"),
         check("s3_bucket_public_access"),
+        check("s3_bucket_public_list_acl"),
+        check("s3_bucket_public_write_acl"),
     ],
     parameters: &[Parameter {
         name: "even_website",
