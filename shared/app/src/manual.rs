@@ -151,6 +151,7 @@ async fn start(
         playbook: &asked.playbook,
         finding: &asked.finding,
         with: &asked.with,
+        mode: None,
         by: &by,
         key: given.or(key),
     };

@@ -4,6 +4,7 @@ mod approvals;
 mod dynamodb;
 mod encoding;
 mod error;
+mod pin;
 mod record;
 #[cfg(feature = "local")]
 pub(crate) mod sqlite;

@@ -1,13 +1,19 @@
 //! Runs that somebody starts by hand, and failed runs set going again.
 
+mod by_hand;
+
+pub use by_hand::{Remedy, remediate};
+
 use crate::app::App;
 use crate::catalog::{Catalog, CatalogError};
 use crate::intake::enqueue;
 use crate::metrics::Count;
 use crate::run::{Run, RunState, StartedBy};
-use crate::store::{FindingFilter, Page, RunStage, StoreError};
+use crate::store::{FindingFilter, FindingRecord, Page, RunStage, StoreError};
 use jiff::Timestamp;
-use quench_automations::{Connection, ParameterFault, ParameterType, Playbook, Verdict, nearest};
+use quench_automations::{
+    Connection, Mode, ParameterFault, ParameterType, Playbook, Verdict, nearest,
+};
 use quench_findings::Kind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -62,6 +68,22 @@ pub enum TriggerError {
     /// The values given do not fit the playbook's parameters.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Parameters(Vec<ParameterFault>),
+    /// What is said to a remediation does not fit its parameters.
+    #[error("{}", .0.join("\n"))]
+    Said(Vec<String>),
+    /// Nobody can tell which resource is meant, or the remediation cannot be applied to it.
+    #[error("{0}")]
+    Resource(String),
+    /// Nobody can tell which account a resource is in.
+    #[error(
+        "`{resource}` does not say which account it is in, and AWS cannot be asked whose credentials these are: {reason}; or name the account"
+    )]
+    Account {
+        /// The resource as it was named.
+        resource: String,
+        /// Why the account of our own credentials is not known.
+        reason: String,
+    },
     /// No run has that id.
     #[error("there is no run `{0}`")]
     UnknownRun(String),
@@ -101,7 +123,9 @@ impl TriggerError {
             }
             Self::UnknownFinding { .. } => "UnknownFinding",
             Self::Unfit { .. } => "UnfitPlaybook",
-            Self::Parameters(_) => "InvalidParameters",
+            Self::Parameters(_) | Self::Said(_) => "InvalidParameters",
+            Self::Resource(_) => "UnfitResource",
+            Self::Account { .. } => "UnknownAccount",
             Self::UnknownRun(_) => "UnknownRun",
             Self::NotFailed { .. } => "NotFailed",
             Self::KeyReused { .. } => "KeyReused",
@@ -152,6 +176,8 @@ pub struct Ask<'a> {
     pub finding: &'a str,
     /// Values of the playbook's parameters.
     pub with: &'a Map<String, Value>,
+    /// How far its remediations may go; absent means that they only observe.
+    pub mode: Option<Mode>,
     /// Who asks, as far as is known.
     pub by: &'a str,
     /// Asked for again under the same key, the same run is meant; without one, every call makes a run of its own.
@@ -167,7 +193,7 @@ pub struct Key<'a> {
     pub key: &'a str,
 }
 
-/// Starts a playbook for a stored finding; every call makes a run of its own.
+/// Starts a playbook for a stored finding, its remediations only observing; every call makes a run of its own.
 ///
 /// `with` are values of the playbook's parameters, `by` is who asks, as far as is known.
 ///
@@ -180,13 +206,13 @@ pub async fn trigger(
     with: &Map<String, Value>,
     by: &str,
 ) -> Result<Triggered, TriggerError> {
-    let key = None;
     let asked = Ask {
         playbook,
         finding,
         with,
+        mode: None,
         by,
-        key,
+        key: None,
     };
     ask(app, asked).await
 }
@@ -201,6 +227,7 @@ pub async fn ask(app: &App, asked: Ask<'_>) -> Result<Triggered, TriggerError> {
         playbook,
         finding,
         with,
+        mode,
         by,
         key,
     } = asked;
@@ -222,12 +249,7 @@ pub async fn ask(app: &App, asked: Ask<'_>) -> Result<Triggered, TriggerError> {
             near: nearest(playbook, names).map(str::to_owned),
         });
     };
-    let Some(record) = app.store.finding(finding).await? else {
-        return Err(TriggerError::UnknownFinding {
-            id: finding.to_owned(),
-            near: only_one_like(app, finding).await,
-        });
-    };
+    let record = found(app, finding).await?;
     let definition = &stored.definition;
     if !definition.triggers.contains(&record.finding.kind) {
         return Err(TriggerError::Unfit {
@@ -251,24 +273,14 @@ pub async fn ask(app: &App, asked: Ask<'_>) -> Result<Triggered, TriggerError> {
         playbook: playbook.to_owned(),
         versions: catalog.versions(playbook)?,
         with: with.clone(),
-        mode: None,
+        mode,
         state: RunState::Queued,
         created: now,
         updated: now,
     };
-    if !app.store.create_run(&run).await?
-        && let Some(known) = app.store.run(&run.id).await?
-    {
+    if let Some(known) = make(app, &run).await? {
         return again(app, asked, known).await;
     }
-    enqueue(app, &run.id, now).await?;
-    app.metrics.count(Count::RunsByHand, 1);
-    tracing::info!(
-        run.id = run.id,
-        run.playbook = playbook,
-        finding.id = finding,
-        "run started by hand"
-    );
     Ok(Triggered {
         automations: firing(&catalog, &run, now)?,
         run,
@@ -276,11 +288,41 @@ pub async fn ask(app: &App, asked: Ask<'_>) -> Result<Triggered, TriggerError> {
     })
 }
 
+/// Stores a run and queues it; yields the one of the same id that was there before, and then does neither.
+async fn make(app: &App, run: &Run) -> Result<Option<Run>, TriggerError> {
+    if !app.store.create_run(run).await?
+        && let Some(known) = app.store.run(&run.id).await?
+    {
+        return Ok(Some(known));
+    }
+    enqueue(app, &run.id, run.created).await?;
+    app.metrics.count(Count::RunsByHand, 1);
+    tracing::info!(
+        run.id = run.id,
+        run.playbook = run.playbook,
+        finding.id = run.finding.id,
+        "run started by hand"
+    );
+    Ok(None)
+}
+
+/// The stored finding of this id.
+async fn found(app: &App, id: &str) -> Result<FindingRecord, TriggerError> {
+    match app.store.finding(id).await? {
+        Some(record) => Ok(record),
+        None => Err(TriggerError::UnknownFinding {
+            id: id.to_owned(),
+            near: only_one_like(app, id).await,
+        }),
+    }
+}
+
 /// Tells of the run that a key has made.
 async fn again(app: &App, asked: Ask<'_>, known: Run) -> Result<Triggered, TriggerError> {
     let same = known.playbook == asked.playbook
         && known.finding.id == asked.finding
-        && known.with == *asked.with;
+        && known.with == *asked.with
+        && known.mode == asked.mode;
     if !same {
         return Err(TriggerError::KeyReused {
             key: asked.key.map(|key| key.key.to_owned()).unwrap_or_default(),
@@ -611,6 +653,7 @@ slack_hook: { url: secret://env/TEAM_HOOK }
             playbook: "note",
             finding: FINDING,
             with: &with,
+            mode: None,
             by: "anna",
             key: Some(Key { of, key }),
         };
@@ -653,6 +696,7 @@ slack_hook: { url: secret://env/TEAM_HOOK }
             playbook: "note",
             finding: FINDING,
             with: &with,
+            mode: None,
             by: "anna",
             key: Some(Key {
                 of: "anna",

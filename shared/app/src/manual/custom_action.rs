@@ -172,6 +172,7 @@ pub(crate) async fn press(
             playbook: &button.playbook,
             finding,
             with: &button.with,
+            mode: None,
             by: &by,
             key: Some(Key {
                 of: "custom action",

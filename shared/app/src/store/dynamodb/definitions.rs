@@ -346,7 +346,7 @@ impl DynamoDb {
         tasks.join_all().await.into_iter().collect()
     }
 
-    async fn put_version(
+    pub(crate) async fn put_version(
         &self,
         playbook: &Playbook,
         version: &str,
