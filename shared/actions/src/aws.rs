@@ -69,6 +69,8 @@ pub struct Aws {
     credentials: Arc<Source>,
     region: Arc<str>,
     limits: Limits,
+    /// ARN of who took on the role that this acts as.
+    behind: Option<Arc<str>>,
 }
 
 struct Shared {
@@ -116,6 +118,7 @@ impl Aws {
             credentials: Arc::new(Source::read(&mut set)?),
             region: region.into(),
             limits: Limits::default(),
+            behind: None,
         })
     }
 
@@ -155,6 +158,21 @@ impl Aws {
             credentials: Arc::new(Source::role(role, self.clone())),
             ..self.clone()
         }
+    }
+
+    /// The same, knowing by its ARN who took on the role that it acts as.
+    #[must_use]
+    pub fn on_behalf_of(&self, arn: &str) -> Self {
+        Self {
+            behind: Some(arn.into()),
+            ..self.clone()
+        }
+    }
+
+    /// Who took on the role that this acts as, where that is known.
+    #[must_use]
+    pub fn behind(&self) -> Option<&str> {
+        self.behind.as_deref()
     }
 
     /// Gets the keys that calls are signed with, where they are not at hand.

@@ -268,7 +268,7 @@ impl Cloud {
         let arn = role.arn(caller.partition(), account);
         let aws = match self.kept(&session) {
             Some(aws) => aws,
-            None => self.keep(session, &arn).await?,
+            None => self.keep(session, &arn, &caller.arn).await?,
         };
         aws.sign_in().await.map_err(|error| {
             NoWay::of(&error, |reason| NoWay::Refused {
@@ -315,7 +315,7 @@ impl Cloud {
         found.map(|(_, aws)| aws.clone())
     }
 
-    async fn keep(&self, session: Session, arn: &str) -> Result<Aws, NoWay> {
+    async fn keep(&self, session: Session, arn: &str, caller: &str) -> Result<Aws, NoWay> {
         let shared = &self.0;
         let external_id = match &shared.entrance.external_id {
             None => None,
@@ -326,13 +326,14 @@ impl Cloud {
                 Some(read.expose_secret().to_owned())
             }
         };
-        let aws = shared.aws.assume_role(Role {
+        let role = Role {
             arn: arn.to_owned(),
             external_id,
             session: session.name.clone(),
             policy: Some(session.policy.clone()),
             lasting: LASTING,
-        });
+        };
+        let aws = shared.aws.assume_role(role).on_behalf_of(caller);
         let mut sessions = self.sessions();
         if sessions.len() >= SESSIONS {
             sessions.pop_front();

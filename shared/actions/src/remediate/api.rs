@@ -19,8 +19,8 @@ pub(super) type Form = Vec<(String, String)>;
 pub(super) struct Api<'a> {
     aws: Aws,
     pub(super) target: &'a Target,
-    /// ARN of who calls.
-    pub(super) caller: String,
+    /// ARN of who calls, and of who of the target's account stands behind.
+    pub(super) callers: Vec<String>,
 }
 
 /// Names and values for a form.
@@ -61,11 +61,14 @@ impl<'a> Api<'a> {
                 target.account
             )));
         }
-        let caller = caller.to_owned();
+        let mut callers = vec![caller.to_owned()];
+        let behind = aws.behind();
+        let behind = behind.filter(|arn| arn.split(':').nth(4) == Some(&target.account));
+        callers.extend(behind.map(str::to_owned));
         Ok(Self {
             aws,
             target,
-            caller,
+            callers,
         })
     }
 

@@ -97,7 +97,7 @@ pub(super) fn desire(
 ) -> Result<Desired, Fault> {
     let told: Told = parameters::read(parameters)?;
     let target = api.target;
-    if is_caller(&api.caller, target) {
+    if api.callers.iter().any(|caller| is_caller(caller, target)) {
         return Err(Fault::Guard(format!(
             "{target} is the one that this is done as, and would contain itself"
         )));

@@ -86,7 +86,7 @@ pub(super) fn desire(
 ) -> Result<Desired, Fault> {
     let told: Told = parameters::read(parameters)?;
     let user = state["user"].as_str().unwrap_or_default();
-    if is_caller(&api.caller, user) {
+    if api.callers.iter().any(|caller| is_caller(caller, user)) {
         return Err(Fault::Guard(format!(
             "user `{user}` is the one that this is done as; its keys are left alone"
         )));

@@ -76,4 +76,40 @@ mod tests {
         );
         assert_eq!(on("s3:PutAccountPublicAccessBlock"), None);
     }
+
+    /// API reference of STS, `AssumeRole`: a policy has 2,048 letters at most.
+    #[test]
+    fn every_session_has_room_for_its_policy() {
+        let (account, region) = ("111122223333", "ap-southeast-2");
+        let long = "x".repeat(64);
+        for &remediation in Remediation::ALL {
+            for &kind in remediation.facts().accepts {
+                let id = match kind {
+                    Kind::Account => account.to_owned(),
+                    Kind::Bucket => long[1..].to_owned(),
+                    Kind::AccessKey => "AKIAIOSFODNN7EXAMPLE".to_owned(),
+                    Kind::SecurityGroup => "sg-0123456789abcdef0".to_owned(),
+                    Kind::Instance => "i-0123456789abcdef0".to_owned(),
+                    Kind::Snapshot => "snap-0123456789abcdef0".to_owned(),
+                    Kind::Image => "ami-0123456789abcdef0".to_owned(),
+                    Kind::Key => "mrk-0123456789abcdef0123456789abcdef".to_owned(),
+                    Kind::DbInstance => format!("arn:aws:rds:{region}:{account}:db:{long}"),
+                    Kind::DbSnapshot => format!("arn:aws:rds:{region}:{account}:snapshot:{long}"),
+                    Kind::DbClusterSnapshot => {
+                        format!("arn:aws:rds:{region}:{account}:cluster-snapshot:{long}")
+                    }
+                    Kind::Trail => format!("arn:aws:cloudtrail:{region}:{account}:trail/{long}"),
+                    Kind::User => format!("arn:aws:iam::{account}:user/path/{long}"),
+                    Kind::Role => format!("arn:aws:iam::{account}:role/path/{long}"),
+                };
+                let target = Target::read(&id, &[kind], account, region).unwrap();
+                let length = session_policy(remediation, &target).to_string().len();
+                assert!(
+                    length <= 2_048,
+                    "{remediation} of a {}: {length}",
+                    kind.name()
+                );
+            }
+        }
+    }
 }

@@ -213,9 +213,21 @@ fn xml(body: &str) -> Option<Vec<u8>> {
 fn sts(request: &Received, refusal: Option<(u16, &'static str)>) -> Option<Vec<u8>> {
     let form = String::from_utf8_lossy(&request.body).into_owned();
     if form.contains("Action=GetCallerIdentity") {
-        return xml(
-            "<R><GetCallerIdentityResult><Account>111122223333</Account><Arn>arn:aws-us-gov:iam::111122223333:role/runner</Arn></GetCallerIdentityResult></R>",
-        );
+        let signature = request.header("authorization").unwrap();
+        let name = match signature.contains("Credential=ASIA") {
+            true => "quench-remediation/quench-0f3c",
+            false => "runner/quench-runner",
+        };
+        return xml(&format!(
+            "<R><GetCallerIdentityResult><Account>111122223333</Account><Arn>arn:aws-us-gov:sts::111122223333:assumed-role/{name}</Arn></GetCallerIdentityResult></R>",
+        ));
+    }
+    if form.contains("Action=GetRole&") {
+        return xml("<R><GetRoleResult><Role><Path>/</Path></Role></GetRoleResult></R>");
+    }
+    if form.contains("Action=GetRolePolicy") {
+        let body = "<E><Error><Code>NoSuchEntity</Code><Message>none</Message></Error></E>";
+        return Some(answer(404, "content-type: text/xml\r\n", body));
     }
     if let Some((status, code)) = refusal {
         let body = format!("<E><Error><Code>{code}</Code><Message>scripted</Message></Error></E>");
@@ -291,6 +303,28 @@ async fn own_credentials_are_used_in_the_own_account_without_a_role() {
     let entered = cloud.open(&own, REMEDIATION, "0f3c").await.unwrap();
     assert_eq!(entered.region(), "eu-west-1");
     assert!(forms(&server, "AssumeRole").is_empty());
+}
+
+#[tokio::test]
+async fn who_takes_on_the_role_is_not_contained_through_it() {
+    let (_server, aws) = fake(None).await;
+    let cloud = Cloud::new(aws, entrance(None), Secrets::Process);
+    let contain = Remediation::ContainPrincipal;
+    let (now, nothing) = (jiff::Timestamp::now(), Parameters::new());
+    for (name, is_own) in [
+        ("runner", true),
+        ("quench-remediation", true),
+        ("other", false),
+    ] {
+        let arn = format!("arn:aws-us-gov:iam::111122223333:role/{name}");
+        let target = Target::read(&arn, &[Kind::Role], "111122223333", "us-gov-west-1").unwrap();
+        let entered = cloud.open(&target, contain, "0f3c").await.unwrap();
+        let planned = remediate::plan(&entered, contain, &target, &nothing, now).await;
+        match planned {
+            Err(Fault::Guard(why)) => assert!(is_own && why.contains("contain itself"), "{why}"),
+            planned => assert!(!is_own && planned.is_ok(), "{name}: {planned:?}"),
+        }
+    }
 }
 
 #[tokio::test]
