@@ -235,6 +235,12 @@ fn event(output: Output, entry: &Entry) -> String {
             time(*due),
             one_line(reason)
         ),
+        Event::Pending { reason, due, .. } => format!(
+            "{}, looked at again at {}: {}",
+            output.look(Look::Doubt, "goes on by itself"),
+            time(*due),
+            one_line(reason)
+        ),
         Event::Failed { reason } => {
             format!(
                 "{}{again}: {}",
@@ -310,13 +316,13 @@ fn event(output: Output, entry: &Entry) -> String {
             }
             told
         }
-        Event::Outdated { reason } => format!(
+        Event::Outdated { reason, .. } => format!(
             "{}: {}",
             output.look(Look::Doubt, "planned anew"),
             one_line(reason)
         ),
         Event::Applying { .. } => format!("applying{again}"),
-        Event::Applied { effect } => format!("applied: {}", word(effect)),
+        Event::Applied { effect, .. } => format!("applied: {}", word(effect)),
         Event::UndoAsked { by, step } => match step {
             Some(step) => format!(
                 "undo of step {} asked for by {}",

@@ -2,11 +2,17 @@
 
 #[cfg(test)]
 mod bench;
+mod consent;
 mod decide;
+mod deed;
+mod guards;
 mod hold;
+mod intent;
+mod ledger;
 mod perform;
 mod progress;
 mod redact;
+mod remediate;
 mod retry;
 mod scope;
 mod script;
@@ -14,6 +20,7 @@ mod script;
 mod tests;
 #[cfg(test)]
 mod trial;
+mod undo;
 mod verdict;
 mod walk;
 
@@ -24,9 +31,12 @@ use crate::run::{Entry, Event, Run, RunState};
 use crate::store::{Claim, StoreError};
 use hold::Hold;
 use jiff::Timestamp;
+pub(crate) use ledger::Ledger;
 use perform::Prepared;
+use quench_actions::Outside;
 use quench_automations::{Playbook, StepKind};
 use redact::Redaction;
+use remediate::Pause;
 use script::Script;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -135,6 +145,16 @@ pub async fn execute(app: &App, run_id: &str) -> Result<Outcome, EngineError> {
         resumed,
         "working on a run"
     );
+    if is_undoing(&journal) {
+        let worker = Worker {
+            hold,
+            run: &run,
+            redaction: None,
+            notified: true,
+            app,
+        };
+        return worker.restore(Ledger::of(&journal)).await;
+    }
     let playbooks = pinned(app, &run).await?;
     let script = match Script::compile(&run, playbooks) {
         Ok(script) => script,
@@ -151,6 +171,12 @@ pub async fn execute(app: &App, run_id: &str) -> Result<Outcome, EngineError> {
         app,
     };
     worker.work(&script, &journal).await
+}
+
+/// Whether somebody wants undone what the run has changed; from then on it does nothing else.
+fn is_undoing(journal: &[Entry]) -> bool {
+    let mut events = journal.iter().map(|entry| &entry.event);
+    events.any(|event| matches!(event, Event::UndoAsked { .. }))
 }
 
 async fn pinned(app: &App, run: &Run) -> Result<BTreeMap<String, Playbook>, StoreError> {
@@ -188,6 +214,17 @@ impl Worker<'_> {
                     Some(limit) => self.attempt(&mut walker, task, limit).await?,
                     None => return self.hand_over().await,
                 },
+                Next::Deed { task, phase } => {
+                    let Some(limit) = self.room(&task) else {
+                        return self.hand_over().await;
+                    };
+                    if let Some(pause) = self.deed(&mut walker, &task, phase, limit).await? {
+                        let Pause { until, reason } = pause;
+                        let state = RunState::Waiting { until, reason };
+                        self.hold.settle(&state).await?;
+                        return Ok(Outcome::Waiting { until });
+                    }
+                }
                 Next::Doubt {
                     task,
                     reason,
@@ -232,8 +269,8 @@ impl Worker<'_> {
     ) -> Result<(), EngineError> {
         let outside = self.app.outside().await?;
         // Mail comes with nothing back that could tell our secrets.
-        if self.redaction.is_none() && !matches!(task.step.kind, StepKind::Email(_)) {
-            self.redaction = Some(Redaction::of(&outside).await);
+        if !matches!(task.step.kind, StepKind::Email(_)) {
+            self.redact(&outside).await;
         }
         let prepared = match Prepared::new(&task, walker.context()) {
             Ok(prepared) => prepared,
@@ -303,6 +340,13 @@ impl Worker<'_> {
         self.tell(walker, &task, event).await
     }
 
+    /// Gets ready to take secrets out of what is written down.
+    async fn redact(&mut self, outside: &Outside) {
+        if self.redaction.is_none() {
+            self.redaction = Some(Redaction::of(outside).await);
+        }
+    }
+
     async fn tell(
         &mut self,
         walker: &mut Walker<'_>,
@@ -338,13 +382,17 @@ async fn settle(
 ) -> Result<Outcome, EngineError> {
     hold.settle(&state).await?;
     let ended = match &state {
-        RunState::Failed { .. } => Count::RunsFailed,
-        RunState::Stopped { .. } => Count::RunsStopped,
-        _ => Count::RunsSucceeded,
+        RunState::Failed { .. } => Some(Count::RunsFailed),
+        RunState::Stopped { .. } => Some(Count::RunsStopped),
+        // It was counted when it ended.
+        RunState::Undone { .. } => None,
+        _ => Some(Count::RunsSucceeded),
     };
-    app.metrics.count(ended, 1);
-    let now = app.clock.now();
-    app.metrics.time(Timed::RunTime, run.created, now);
+    if let Some(ended) = ended {
+        app.metrics.count(ended, 1);
+        let now = app.clock.now();
+        app.metrics.time(Timed::RunTime, run.created, now);
+    }
     let (id, playbook) = (&run.id, &run.playbook);
     match &state {
         RunState::Failed { reason } => {

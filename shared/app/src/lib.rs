@@ -24,6 +24,7 @@ pub mod schedule;
 mod specimen;
 mod store;
 pub mod trigger;
+pub mod undo;
 pub mod webhook;
 pub mod worker;
 

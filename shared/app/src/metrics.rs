@@ -45,6 +45,14 @@ pub(crate) enum Count {
     RunsStopped,
     /// Runs that failed.
     RunsFailed,
+    /// Remediations that were found to change something.
+    RemediationsPlanned,
+    /// Remediations that were applied.
+    RemediationsApplied,
+    /// Remediations that failed, or that guards stopped.
+    RemediationsFailed,
+    /// Remediations that were undone.
+    RemediationsUndone,
     /// Payloads of which anything was refused.
     PayloadsRefused,
     /// Messages that were not dealt with and come again.
@@ -80,6 +88,10 @@ impl Count {
             Count::RunsSucceeded => "RunsSucceeded",
             Count::RunsStopped => "RunsStopped",
             Count::RunsFailed => "RunsFailed",
+            Count::RemediationsPlanned => "RemediationsPlanned",
+            Count::RemediationsApplied => "RemediationsApplied",
+            Count::RemediationsFailed => "RemediationsFailed",
+            Count::RemediationsUndone => "RemediationsUndone",
             Count::PayloadsRefused => "PayloadsRefused",
             Count::MessagesFailed => "MessagesFailed",
             Count::WebhooksAccepted => "WebhooksAccepted",

@@ -145,6 +145,15 @@ pub enum Event {
         /// When the next attempt is due.
         due: Timestamp,
     },
+    /// This attempt began something that goes on by itself; a further one learns how it ends.
+    Pending {
+        /// What goes on.
+        reason: String,
+        /// When it is looked at next.
+        due: Timestamp,
+        /// What tells it from others.
+        mark: String,
+    },
     /// The step failed for good.
     Failed {
         /// Why.
@@ -200,6 +209,9 @@ pub enum Event {
         hash: String,
         /// Their addresses; none where whoever may decide looks for it.
         to: Vec<String>,
+        /// Those of them whom no mail reaches, and why.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        untold: Vec<String>,
         /// When the question expires.
         until: Timestamp,
     },
@@ -218,6 +230,8 @@ pub enum Event {
     Outdated {
         /// Why.
         reason: String,
+        /// Whether some of it may have been done.
+        begun: bool,
     },
     /// The plan is about to be applied.
     Applying {
@@ -228,6 +242,8 @@ pub enum Event {
     Applied {
         /// What came of it.
         effect: Effect,
+        /// Whether it had been begun before, so that an earlier attempt may have done it.
+        resumed: bool,
     },
     /// What the run has changed is to be restored.
     UndoAsked {

@@ -5,12 +5,14 @@ mod dynamodb;
 mod encoding;
 mod error;
 mod pin;
+mod outline;
 mod record;
 #[cfg(feature = "local")]
 pub(crate) mod sqlite;
 mod uses;
 
 pub(crate) use encoding::word;
+pub(crate) use outline::{Outline, Unread, Versioned};
 pub(crate) use uses::called;
 
 pub use approvals::{ApprovalFilter, Deciding, Reservation, Token};
@@ -23,7 +25,7 @@ pub use record::{
 #[cfg(feature = "local")]
 pub use sqlite::Sqlite;
 
-use crate::run::{Entry, Run, RunState};
+use crate::run::{Entry, Event, Run, RunState};
 use jiff::Timestamp;
 use quench_actions::aws::Aws;
 use quench_automations::{Automation, Connection, Organization, Playbook};
@@ -96,6 +98,14 @@ impl Store {
     /// The store fails.
     pub async fn inventory(&self) -> Result<Inventory, StoreError> {
         on!(self, kept => kept.inventory().await)
+    }
+
+    /// Reads what is in force, as it stood at one moment, as far as it is needed to work by it.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(crate) async fn outline(&self) -> Result<Outline, StoreError> {
+        on!(self, kept => kept.outline().await)
     }
 
     /// Puts definitions in force, all or none.
@@ -343,7 +353,25 @@ impl Store {
     /// # Errors
     /// The store fails.
     pub async fn requeue_run(&self, id: &str, now: Timestamp) -> Result<Option<Run>, StoreError> {
-        on!(self, kept => kept.requeue_run(id, now).await)
+        let failed = &[RunStage::Failed];
+        on!(self, kept => kept.reopen_run(id, failed, Event::Reopened, now).await)
+    }
+
+    /// Makes a finished run queued again so that what it has changed, or what one step has, is restored; `None` if there
+    /// is no such finished run.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn undo_run(
+        &self,
+        id: &str,
+        by: &str,
+        step: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Option<Run>, StoreError> {
+        let (by, step) = (by.to_owned(), step.map(str::to_owned));
+        let asked = Event::UndoAsked { by, step };
+        on!(self, kept => kept.reopen_run(id, &RunStage::FINISHED, asked, now).await)
     }
 
     /// Reads a run's journal in the order it was written.

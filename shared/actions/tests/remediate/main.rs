@@ -9,7 +9,7 @@ mod contract;
 mod groups;
 mod law;
 mod principals;
-mod proxy;
 mod s3;
 mod services;
-mod world;
+
+use quench_world::{proxy, world};

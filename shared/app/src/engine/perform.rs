@@ -43,6 +43,8 @@ pub(crate) fn limit(task: &Task<'_>) -> Duration {
 pub(crate) fn attempt(run: &str, task: &Task<'_>, limit: Duration) -> Attempt {
     Attempt {
         key: key(run, &task.path),
+        round: task.round,
+        mark: task.mark.clone(),
         number: task.attempt,
         timeout: limit,
     }
@@ -63,24 +65,38 @@ fn key(run: &str, path: &str) -> String {
 /// Performs an action in a task of its own, so that one that breaks down takes nothing with it; dropping this aborts it.
 pub(crate) async fn perform(action: Action, outside: Outside, attempt: Attempt) -> Ending {
     let limit = attempt.timeout;
-    guarded(limit, async move {
+    let called = guarded(limit, async move {
         quench_actions::perform(&action, &outside, &attempt).await
-    })
-    .await
+    });
+    match called.await {
+        Called::Told(told) => Ending::Told(told),
+        Called::TimedOut => Ending::TimedOut(limit),
+        Called::Panicked => Ending::Panicked,
+    }
 }
 
-async fn guarded(
+/// What came of work that may break down.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Called<T> {
+    /// It says.
+    Told(T),
+    /// It took longer than it may.
+    TimedOut,
+    /// It broke down.
+    Panicked,
+}
+
+/// Does some work in a task of its own; dropping this aborts it.
+pub(crate) async fn guarded<T: Send + 'static>(
     limit: Duration,
-    work: impl Future<Output = Result<quench_actions::Performed, quench_actions::ActionError>>
-    + Send
-    + 'static,
-) -> Ending {
+    work: impl Future<Output = T> + Send + 'static,
+) -> Called<T> {
     let mut tasks = JoinSet::new();
     tasks.spawn(work);
     match tokio::time::timeout(limit + GRACE, tasks.join_next()).await {
-        Err(_) => Ending::TimedOut(limit),
-        Ok(Some(Ok(told))) => Ending::Told(told),
-        Ok(Some(Err(_)) | None) => Ending::Panicked,
+        Err(_) => Called::TimedOut,
+        Ok(Some(Ok(told))) => Called::Told(told),
+        Ok(Some(Err(_)) | None) => Called::Panicked,
     }
 }
 
@@ -98,8 +114,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_stays_in_its_own_task() {
-        let ending = guarded(Duration::from_secs(1), async { panic!("broken") }).await;
-        assert_eq!(ending, Ending::Panicked);
+        let work = async {
+            if true {
+                panic!("broken")
+            }
+        };
+        let called = guarded(Duration::from_secs(1), work).await;
+        assert_eq!(called, Called::Panicked);
     }
 
     #[tokio::test]
@@ -107,10 +128,10 @@ mod tests {
         let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
         let endless = async move {
             let _held = sender;
-            std::future::pending().await
+            std::future::pending::<()>().await
         };
-        let ending = guarded(Duration::from_millis(10), endless).await;
-        assert_eq!(ending, Ending::TimedOut(Duration::from_millis(10)));
+        let called = guarded(Duration::from_millis(10), endless).await;
+        assert_eq!(called, Called::TimedOut);
         assert!(receiver.await.is_err(), "the task was dropped");
     }
 }

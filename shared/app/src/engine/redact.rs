@@ -44,7 +44,7 @@ impl Redaction {
         Self { secrets }
     }
 
-    fn text(&self, text: &str) -> String {
+    pub(crate) fn text(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for secret in &self.secrets {
             if text.contains(secret.expose_secret()) {
@@ -97,9 +97,15 @@ impl Redaction {
             | Event::Failed { reason }
             | Event::Unknown { reason }
             | Event::Held { reason, .. }
-            | Event::Outdated { reason }
+            | Event::Outdated { reason, .. }
+            | Event::Pending { reason, .. }
             | Event::UndoFailed { reason, .. } => {
                 *reason = self.text(reason);
+            }
+            Event::Asked { untold, .. } => {
+                for told in untold {
+                    *told = self.text(told);
+                }
             }
             Event::Guarded { checks, .. } => {
                 for check in checks {
@@ -118,7 +124,6 @@ impl Redaction {
             }
             Event::Waiting { .. }
             | Event::Reopened
-            | Event::Asked { .. }
             | Event::Applying { .. }
             | Event::Applied { .. }
             | Event::UndoAsked { .. }

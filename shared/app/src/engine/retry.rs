@@ -69,6 +69,22 @@ fn fraction(attempts: Attempts<'_>) -> f64 {
     f64::from(drawn) / (f64::from(u32::MAX) + 1.0)
 }
 
+/// A time within `length` of another, always the same for the same step.
+pub(crate) fn spread(run: &str, path: &str, from: Timestamp, length: Duration) -> Timestamp {
+    let drawn = fraction(Attempts {
+        run,
+        path,
+        attempt: 0,
+        series: 0,
+        since: from,
+    });
+    let pause = length.mul_f64(drawn);
+    after(
+        from,
+        pause - Duration::from_nanos(u64::from(pause.subsec_nanos() % 1_000_000)),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

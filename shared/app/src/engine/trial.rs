@@ -1,18 +1,22 @@
 //! Runs without I/O: a script is walked in a made-up world that can be stopped at any point.
 
+mod deeds;
+
+pub(crate) use deeds::{gate, invoke, mend};
+
 use super::script::Script;
 use super::verdict::{self, Ending};
 use super::walk::{Next, Task, Walker};
-use crate::run::{Entry, Event, Run, RunState, StartedBy};
+use crate::run::{Decision, Entry, Event, Run, RunState, StartedBy};
 use jiff::Timestamp;
 use quench_actions::{ActionError, Context, Performed};
 use quench_automations::{
-    ForEachStep, HttpStep, IfStep, OnError, OnUnknown, Playbook, PlaybookStep, Step, StepKind,
-    StopStep, WaitStep,
+    ForEachStep, HttpStep, IfStep, Mode, OnError, OnUnknown, Playbook, PlaybookStep, Step,
+    StepKind, StopStep, WaitStep,
 };
 use quench_findings::{Finding, Kind, Severity, Source, Transition};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub(crate) fn finding() -> Finding {
@@ -161,6 +165,8 @@ pub(crate) enum Fate {
     Refused,
     /// Done, but nobody hears of it, so many times.
     Silence(usize),
+    /// The resource is changed by others between planning and applying, so many times.
+    Moved(usize),
 }
 
 /// Everything outside of a run, which outlives its workers.
@@ -174,9 +180,20 @@ pub(crate) struct World {
     pub(crate) trusted: BTreeMap<String, Value>,
     /// Whether steps may be repeated without harm.
     pub(crate) idempotent: bool,
+    /// What people say to a question of a step, by its id; the others are answered by a yes.
+    pub(crate) answers: BTreeMap<String, Decision>,
+    /// How far the automation may go by now, where that is less than when the run was made.
+    pub(crate) mode: Mode,
     fates: BTreeMap<String, Fate>,
     attempts: BTreeMap<String, usize>,
+    /// How often the resource of a step was changed by others.
+    moves: BTreeMap<String, usize>,
+    /// Plans that were applied, by the step and their hash.
+    applied: BTreeSet<(String, String)>,
 }
+
+/// Writes an entry; none if the worker is stopped before or after.
+type Write<'w> = &'w mut dyn FnMut(&mut World, &mut Walker<'_>, Entry) -> Option<()>;
 
 impl World {
     /// `fates` by step id; everything else succeeds.
@@ -191,7 +208,11 @@ impl World {
                 .iter()
                 .map(|(id, fate)| ((*id).to_owned(), *fate))
                 .collect(),
+            answers: BTreeMap::new(),
+            mode: Mode::Enforce,
             attempts: BTreeMap::new(),
+            moves: BTreeMap::new(),
+            applied: BTreeSet::new(),
         }
     }
 
@@ -220,23 +241,13 @@ impl World {
         loop {
             match walker.next(self.now) {
                 Next::Record(entry) => write(self, &mut walker, entry)?,
-                Next::Attempt(task) => {
-                    let content = json!({"step": task.step.id});
-                    let entry = self.entry(&task, Event::Started { content });
-                    write(self, &mut walker, entry)?;
-                    let ending = self.perform(&task, walker.context());
-                    let mut task = task;
-                    task.since.get_or_insert(self.now);
-                    let event = verdict::of_attempt(
-                        &run.id,
-                        &task,
-                        ending,
-                        self.idempotent,
-                        Duration::ZERO,
-                        self.now,
-                    );
-                    let entry = self.entry(&task, event);
-                    write(self, &mut walker, entry)?;
+                Next::Attempt(task) => self.attempt(run, &mut walker, task, &mut write)?,
+                Next::Deed { task, phase } => {
+                    let waits = self.deed(run, &mut walker, &task, phase, &mut write)?;
+                    if let Some(until) = waits {
+                        assert!(until > self.now);
+                        self.now = until;
+                    }
                 }
                 Next::Doubt {
                     task,
@@ -265,6 +276,30 @@ impl World {
                 Next::End(state) => return Some(state),
             }
         }
+    }
+
+    fn attempt(
+        &mut self,
+        run: &Run,
+        walker: &mut Walker<'_>,
+        mut task: Task<'_>,
+        write: Write<'_>,
+    ) -> Option<()> {
+        let content = json!({"step": task.step.id});
+        let entry = self.entry(&task, Event::Started { content });
+        write(self, walker, entry)?;
+        let ending = self.perform(&task, walker.context());
+        task.since.get_or_insert(self.now);
+        let event = verdict::of_attempt(
+            &run.id,
+            &task,
+            ending,
+            self.idempotent,
+            Duration::ZERO,
+            self.now,
+        );
+        let entry = self.entry(&task, event);
+        write(self, walker, entry)
     }
 
     fn entry(&self, task: &Task<'_>, event: Event) -> Entry {
@@ -297,7 +332,7 @@ impl World {
                 }));
             }
             Fate::Silence(times) => *attempt <= times,
-            Fate::Busy(_) | Fate::Success => false,
+            Fate::Busy(_) | Fate::Moved(_) | Fate::Success => false,
         };
         self.trusted.insert(task.path.clone(), context.own.clone());
         let seen = (task.path.clone(), visible(&context.all));
@@ -326,6 +361,7 @@ impl World {
                     Event::Unknown { .. } => "unknown",
                     Event::Waiting { .. } => "waiting",
                     Event::Reopened => "reopened",
+                    Event::Pending { .. } => "pending",
                     Event::Planned { .. } => "planned",
                     Event::Proposed { .. } => "proposed",
                     Event::Guarded { .. } => "guarded",

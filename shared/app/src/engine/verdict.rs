@@ -1,5 +1,6 @@
 use super::retry::{Attempts, DEFAULT_RETRY, next_attempt};
 use super::walk::Task;
+use crate::clock::after;
 use crate::run::Event;
 use jiff::Timestamp;
 use quench_actions::{ActionError, Performed};
@@ -38,6 +39,16 @@ pub(crate) fn of_attempt(
             reason,
             retry_after,
         })) => again(run, task, reason, retry_after, now),
+        // It goes on by itself: no failure, and none of the attempts that there may be.
+        Ending::Told(Err(ActionError::Pending {
+            reason,
+            again,
+            mark,
+        })) => Event::Pending {
+            reason,
+            due: after(now, again),
+            mark,
+        },
         Ending::Told(Err(ActionError::Permanent { reason })) => Event::Failed { reason },
         Ending::Told(Err(ActionError::Unknown { reason })) => {
             of_doubt(run, task, reason, idempotent, now)
@@ -89,7 +100,8 @@ pub(crate) fn after_doubt(
     }
 }
 
-fn again(
+/// What the journal is to say of an attempt that took no effect and may be made again.
+pub(crate) fn again(
     run: &str,
     task: &Task<'_>,
     reason: String,

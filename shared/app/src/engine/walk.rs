@@ -1,13 +1,21 @@
+mod frame;
+mod touched;
+
+pub(crate) use touched::Touched;
+
 use super::decide;
+use super::deed::{self, Answer, Gate, OWN_FIELDS, Phase, Then};
 use super::progress::{Progress, Stage};
-use super::scope::{Meaning, Scope, outcome};
+use super::scope::{Scope, outcome};
 use super::script::Script;
-use crate::run::{Entry, Event, Run, RunState};
+use crate::run::{Decision, Entry, Event, Run, RunState};
+use frame::{Frame, FrameKind, Turn};
 use jiff::Timestamp;
 use quench_actions::Context;
 use quench_automations::{OnError, OnUnknown, Step, StepKind};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Entries that a run may write, since it began or was last set going again.
 pub(crate) const MOST_ENTRIES: usize = 10_000;
@@ -24,6 +32,8 @@ pub(crate) enum Next<'a> {
     Record(Entry),
     /// A step's effect is to be brought about.
     Attempt(Task<'a>),
+    /// A step that changes things, or asks about it, is to be taken further.
+    Deed { task: Task<'a>, phase: Phase<'a> },
     /// An attempt ended in doubt and it is to be decided what follows.
     Doubt {
         task: Task<'a>,
@@ -48,6 +58,10 @@ pub(crate) struct Task<'a> {
     pub(crate) series: u32,
     /// When that series began, if it has.
     pub(crate) since: Option<Timestamp>,
+    /// How often the step was set going again after it had failed.
+    pub(crate) round: u32,
+    /// What the last attempt left for this one.
+    pub(crate) mark: Option<String>,
 }
 
 /// Walks a script along a journal: the same script and journal always lead to the same place.
@@ -61,56 +75,11 @@ pub(crate) struct Walker<'a> {
     frames: Vec<Frame<'a>>,
     scopes: Vec<Scope>,
     progress: HashMap<String, Progress>,
+    gates: Vec<Gate<'a>>,
+    touched: Touched,
     lines: usize,
     reopened: Option<usize>,
     end: Option<RunState>,
-}
-
-/// Steps that are being done in order.
-#[derive(Debug)]
-struct Frame<'a> {
-    steps: &'a [Step],
-    at: usize,
-    /// What the paths of these steps begin with.
-    prefix: String,
-    kind: FrameKind<'a>,
-}
-
-#[derive(Debug)]
-enum FrameKind<'a> {
-    Root,
-    Branch {
-        owner: &'a Step,
-    },
-    Loop {
-        owner: &'a Step,
-        turn: Box<Turn<'a>>,
-    },
-    Call {
-        owner: &'a Step,
-    },
-}
-
-/// A turn of a loop.
-#[derive(Debug)]
-struct Turn<'a> {
-    name: &'a str,
-    path: String,
-    items: Vec<Value>,
-    index: usize,
-    /// Whether the items do not depend on the finding.
-    own: bool,
-    /// What the loop's names stood for around it.
-    shadowed: [Meaning; 2],
-}
-
-impl<'a> FrameKind<'a> {
-    fn owner(&self) -> Option<&'a Step> {
-        match self {
-            Self::Root => None,
-            Self::Branch { owner } | Self::Loop { owner, .. } | Self::Call { owner } => Some(owner),
-        }
-    }
 }
 
 impl<'a> Walker<'a> {
@@ -127,6 +96,8 @@ impl<'a> Walker<'a> {
             frames: Vec::new(),
             scopes: vec![Scope::outermost(run, url)],
             progress: HashMap::new(),
+            gates: Vec::new(),
+            touched: Touched::default(),
             lines: 0,
             reopened: None,
             end: None,
@@ -144,11 +115,15 @@ impl<'a> Walker<'a> {
             self.reopened = Some(self.lines);
         } else {
             let line = self.lines;
-            self.progress
-                .entry(entry.path.clone())
-                .or_default()
-                .record(entry, line);
+            let progress = self.progress.entry(entry.path.clone()).or_default();
+            progress.record(entry, line);
+            self.touched.record(entry, progress.deed.draft.as_ref());
         }
+    }
+
+    /// What the run has to do with so far.
+    pub(crate) fn touched(&self) -> &Touched {
+        &self.touched
     }
 
     /// What templates may speak of where the walker stands.
@@ -282,14 +257,51 @@ impl<'a> Walker<'a> {
                     reason: format!("step `{path}` pauses the run"),
                 })
             }
+            Stage::Pending { at, reason } if at > now => {
+                progress.stage = Stage::Pending {
+                    at,
+                    reason: reason.clone(),
+                };
+                Some(Next::Wait {
+                    until: at,
+                    reason: format!("step `{path}` goes on by itself: {reason}"),
+                })
+            }
+            Stage::Held { until, reason } if until > now => {
+                progress.stage = Stage::Held {
+                    until,
+                    reason: reason.clone(),
+                };
+                Some(Next::Wait {
+                    until,
+                    reason: format!("step `{path}` is held: {reason}"),
+                })
+            }
+            Stage::Denied => {
+                progress.stage = Stage::Denied;
+                self.deny(step, &path)
+            }
             Stage::Paused { until } => {
                 progress.stage = Stage::Paused { until };
                 let event = decided(format!("waited until {until}"), json!({"until": until}));
                 Some(record(path, 1, now, event))
             }
-            stage @ (Stage::Fresh | Stage::Due { .. }) => {
+            stage @ (Stage::Fresh
+            | Stage::Due { .. }
+            | Stage::Pending { .. }
+            | Stage::Held { .. }
+            | Stage::Underway) => {
                 progress.stage = stage;
                 let attempt = progress.attempt + 1;
+                if deed::is_deed(&step.kind) {
+                    return Some(match deed::then(step, &progress.deed, &self.gates) {
+                        Then::Tell(event) => record(path, attempt, now, event),
+                        Then::Do(phase) => Next::Deed {
+                            task: self.task(step, path, 1),
+                            phase,
+                        },
+                    });
+                }
                 Some(match decide::decide(step, self.script, self.scope(), now) {
                     Some(Ok(event)) => record(path, attempt, now, event),
                     Some(Err(reason)) => record(path, attempt, now, Event::Failed { reason }),
@@ -301,7 +313,21 @@ impl<'a> Walker<'a> {
 
     /// Moves past a step that is done, or into the steps that it holds.
     fn pass(&mut self, step: &'a Step, path: String, mut output: Value) -> Option<Next<'a>> {
+        self.remember(step, &path);
         match &step.kind {
+            kind @ (StepKind::Remediate(_) | StepKind::Approve(_)) => {
+                let own = OWN_FIELDS.iter().filter_map(|field| {
+                    let value = output.get(*field)?;
+                    Some(((*field).to_owned(), value.clone()))
+                });
+                let own = match kind {
+                    StepKind::Remediate(_) => Value::Object(own.collect()),
+                    _ => output.clone(),
+                };
+                let [all, own] = [output, own].map(|output| outcome(None, output));
+                self.scope_mut().set_step_of(step, all, own);
+                self.step_over();
+            }
             StepKind::If(choice) => {
                 let first = output["taken"] == decide::FIRST_WAY;
                 self.scope_mut().set_step(step, outcome(None, output));
@@ -421,13 +447,61 @@ impl<'a> Walker<'a> {
         None
     }
 
-    /// Follows the failure of the step where the walker stands: the step itself or one around it may let the run go on.
+    /// Remembers what was decided about a remediation that a later step may do.
+    fn remember(&mut self, step: &'a Step, path: &str) {
+        let StepKind::Approve(gate) = &step.kind else {
+            return;
+        };
+        let Some(deed) = self.progress.get(path).map(|progress| &progress.deed) else {
+            return;
+        };
+        if let Some(plan) = deed.plan() {
+            let answer = deed.answer.as_ref();
+            self.gates.push(Gate {
+                plan: Arc::clone(plan),
+                approved: answer.is_some_and(|answer| answer.decision == Decision::Approved),
+                approval: &gate.approval,
+            });
+        }
+    }
+
     fn fail(&mut self, step: &'a Step, path: &str, reason: &str, line: usize) -> Option<Next<'a>> {
+        let output = match deed::is_deed(&step.kind) {
+            true => json!({"outcome": "failed"}),
+            false => Value::Null,
+        };
+        match self.is_caught(step, path, reason, output) {
+            true => None,
+            false => self.end_failed(path, reason, line),
+        }
+    }
+
+    /// Follows a word against the step where the walker stands.
+    fn deny(&mut self, step: &'a Step, path: &str) -> Option<Next<'a>> {
+        let progress = self.progress.get(path);
+        let answer = progress.and_then(|progress| progress.deed.answer.clone());
+        let reason = answer.as_ref().map(Answer::refusal).unwrap_or_default();
+        let output = json!({
+            "outcome": "denied",
+            "by": answer.as_ref().and_then(|answer| answer.by.as_ref()),
+            "reason": answer.as_ref().and_then(|answer| answer.reason.as_ref()),
+        });
+        match self.is_caught(step, path, &reason, output) {
+            true => None,
+            false => Some(Next::End(RunState::Stopped {
+                reason: format!("step `{path}`: {reason}"),
+            })),
+        }
+    }
+
+    /// Goes on after the failure of the step where the walker stands, if the step itself or one around it says so.
+    fn is_caught(&mut self, step: &'a Step, path: &str, reason: &str, output: Value) -> bool {
         if step.on_error == OnError::Continue {
+            self.remember(step, path);
             self.scope_mut()
-                .set_step(step, outcome(Some(reason), Value::Null));
+                .set_step(step, outcome(Some(reason), output));
             self.step_over();
-            return None;
+            return true;
         }
         let caught = self.frames.iter().rposition(|frame| {
             frame
@@ -436,8 +510,9 @@ impl<'a> Walker<'a> {
                 .is_some_and(|owner| owner.on_error == OnError::Continue)
         });
         let Some(caught) = caught else {
-            return self.end_failed(path, reason, line);
+            return false;
         };
+        self.remember(step, path);
         let mut owner = None;
         for frame in self.frames.split_off(caught).into_iter().rev() {
             owner = frame.kind.owner();
@@ -448,7 +523,7 @@ impl<'a> Walker<'a> {
         self.scope_mut()
             .set_step(owner, outcome(Some(&reason), Value::Null));
         self.step_over();
-        None
+        true
     }
 
     /// Ends the run, unless it was set going again after this failure.
@@ -483,13 +558,16 @@ impl<'a> Walker<'a> {
     }
 
     fn task(&self, step: &'a Step, path: String, ahead: u32) -> Task<'a> {
-        let progress = self.progress.get(&path).cloned().unwrap_or_default();
+        let fresh = Progress::default();
+        let progress = self.progress.get(&path).unwrap_or(&fresh);
         Task {
             step,
-            path,
             attempt: progress.attempt + ahead,
             series: progress.series + ahead,
             since: progress.since,
+            round: progress.round,
+            mark: progress.mark.clone(),
+            path,
         }
     }
 
@@ -528,6 +606,8 @@ fn bound(mut output: Value) -> Map<String, Value> {
     }
 }
 
+#[cfg(test)]
+mod deeds;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]

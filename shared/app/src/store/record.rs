@@ -161,6 +161,14 @@ impl RunStage {
         RunStage::Undone,
     ];
 
+    /// Those of runs that are over.
+    pub(crate) const FINISHED: [RunStage; 4] = [
+        RunStage::Succeeded,
+        RunStage::Stopped,
+        RunStage::Failed,
+        RunStage::Undone,
+    ];
+
     /// The stage of a state.
     pub fn of(state: &RunState) -> RunStage {
         match state {
@@ -189,10 +197,7 @@ impl RunStage {
 
     /// Whether a run at this stage is over.
     pub fn is_finished(self) -> bool {
-        matches!(
-            self,
-            RunStage::Succeeded | RunStage::Stopped | RunStage::Failed | RunStage::Undone
-        )
+        Self::FINISHED.contains(&self)
     }
 }
 

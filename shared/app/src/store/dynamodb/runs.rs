@@ -177,9 +177,12 @@ impl DynamoDb {
         Ok(runs)
     }
 
-    pub(crate) async fn requeue_run(
+    /// Makes a run queued again that stands so, with this line in its journal.
+    pub(crate) async fn reopen_run(
         &self,
         id: &str,
+        stages: &'static [RunStage],
+        event: Event,
         now: Timestamp,
     ) -> Result<Option<Run>, StoreError> {
         let Some(key) = key(id) else {
@@ -188,9 +191,12 @@ impl DynamoDb {
         let Some(item) = self.item(&key).await? else {
             return Ok(None);
         };
-        if stage(&item)? != RunStage::Failed {
+        if !stages.contains(&stage(&item)?) {
             return Ok(None);
         }
+        let names: Vec<_> = (0..stages.len())
+            .map(|place| format!(":from{place}"))
+            .collect();
         if Fields::of(RUN, &item).flag("apart") {
             self.keep_apart(id, self.far(now)).await?;
         }
@@ -198,25 +204,27 @@ impl DynamoDb {
             path: String::new(),
             attempt: 0,
             at: now,
-            event: Event::Reopened,
+            event,
         });
         let token = token()?;
-        let requeue = Request::update(&key)
+        let mut requeue = Request::update(&key)
             .change(
                 "SET #stage = :queued, #state = :state, #updated = :now, #due_in = :due_in, #due_at = :now, \
                  #journal = list_append(#journal, :lines), #length = #length + :length, #last = :token \
                  REMOVE #expires, #pause, #until",
             )
-            .only_if("#stage = :failed")
+            .only_if(&format!("#stage IN ({})", names.join(", ")))
             .with("ReturnValues", "ALL_NEW")
             .value(":queued", text(RunStage::Queued.name()))
-            .value(":failed", text(RunStage::Failed.name()))
             .value(":state", text(to_json(&RunState::Queued)))
             .value(":now", micros(now))
             .value(":due_in", text(index::partition(RUN, &key)))
             .value(":lines", json!({"L": [line.value()]}))
             .value(":length", number(line.len()))
             .value(":token", text(&token));
+        for (name, stage) in names.iter().zip(stages) {
+            requeue = requeue.value(name, text(stage.name()));
+        }
         let item = match self.call(requeue).await {
             Ok(answer) => object(answer, "Attributes").unwrap_or_default(),
             Err(Refused::Condition(Some(item))) if is_ours(Some(&item), &token) => item,

@@ -185,18 +185,27 @@ impl Sqlite {
         .await
     }
 
-    pub(crate) async fn requeue_run(
+    /// Makes a run queued again that stands so, with this line in its journal.
+    pub(crate) async fn reopen_run(
         &self,
         id: &str,
+        stages: &'static [RunStage],
+        event: Event,
         now: Timestamp,
     ) -> Result<Option<Run>, StoreError> {
         let id = id.to_owned();
         self.write(move |connection| {
-            let requeued = connection.execute(
+            let stages: Vec<_> = stages
+                .iter()
+                .map(|stage| format!("'{}'", stage.name()))
+                .collect();
+            let sql = format!(
                 "UPDATE runs SET stage = 'queued', state = ?2, due = ?3, updated = ?3
-                 WHERE id = ?1 AND stage = 'failed'",
-                params![id, to_json(&RunState::Queued), micros(now)],
-            )?;
+                 WHERE id = ?1 AND stage IN ({})",
+                stages.join(", ")
+            );
+            let requeued =
+                connection.execute(&sql, params![id, to_json(&RunState::Queued), micros(now)])?;
             if requeued == 0 {
                 return Ok(None);
             }
@@ -204,7 +213,7 @@ impl Sqlite {
                 path: String::new(),
                 attempt: 0,
                 at: now,
-                event: Event::Reopened,
+                event: event.clone(),
             };
             connection.execute(
                 "INSERT INTO journal (run, number, body)

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// How a call goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trouble {
+pub enum Trouble {
     /// The caller may not do it.
     Denied,
     /// There is too much to do.
@@ -16,6 +17,15 @@ pub(crate) enum Trouble {
     Down,
     /// It is done, and then the connection ends before the answer.
     CutAfter,
+}
+
+/// Where a call is held until whoever made it has gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Halt {
+    /// Before it does anything.
+    Before,
+    /// After it did what it does.
+    After,
 }
 
 /// Which calls go wrong: the first of writes that are not let through.
@@ -32,44 +42,55 @@ struct Script {
 struct State {
     calls: Vec<String>,
     script: Option<Script>,
+    /// The write that is held, counted from the next one.
+    halt: Option<(Halt, usize)>,
 }
 
 /// A proxy on a port of its own; it ends with the runtime that it was started in.
 #[derive(Clone)]
-pub(crate) struct Proxy {
-    pub(crate) endpoint: String,
+pub struct Proxy {
+    /// Where it is.
+    pub endpoint: String,
     state: Arc<Mutex<State>>,
+    halted: Arc<Notify>,
 }
 
 impl Proxy {
     /// `places` holds the ports of services by their names in signatures; `*` stands for all others.
-    pub(crate) async fn start(places: BTreeMap<&'static str, u16>) -> Self {
+    pub async fn start(places: BTreeMap<&'static str, u16>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::<Mutex<State>>::default();
         let shared = Arc::clone(&state);
+        let halted = Arc::<Notify>::default();
+        let notify = Arc::clone(&halted);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (state, places) = (Arc::clone(&shared), places.clone());
-                tokio::spawn(async move { serve(stream, &state, &places).await });
+                let halted = Arc::clone(&notify);
+                tokio::spawn(async move { serve(stream, &state, &places, &halted).await });
             }
         });
-        Self { endpoint, state }
+        Self {
+            endpoint,
+            state,
+            halted,
+        }
     }
 
     /// The calls since this was last asked, such as `s3:PutBucketPolicy`.
-    pub(crate) fn calls(&self) -> Vec<String> {
+    pub fn calls(&self) -> Vec<String> {
         std::mem::take(&mut self.state.lock().unwrap().calls)
     }
 
     /// The same without those that change nothing.
-    pub(crate) fn writes(&self) -> Vec<String> {
+    pub fn writes(&self) -> Vec<String> {
         let calls = self.calls();
         calls.into_iter().filter(|call| is_write(call)).collect()
     }
 
     /// From now on, writes after the first few go wrong.
-    pub(crate) fn fail(&self, trouble: Trouble, after: usize) {
+    pub fn fail(&self, trouble: Trouble, after: usize) {
         self.set(Some(Script {
             trouble,
             after,
@@ -78,7 +99,7 @@ impl Proxy {
     }
 
     /// From now on, all calls go wrong but the one that tells who calls.
-    pub(crate) fn fail_all(&self, trouble: Trouble) {
+    pub fn fail_all(&self, trouble: Trouble) {
         self.set(Some(Script {
             trouble,
             after: 0,
@@ -86,7 +107,19 @@ impl Proxy {
         }));
     }
 
-    pub(crate) fn mend(&self) {
+    /// From now on, the write after so many others is held.
+    pub fn halt(&self, halt: Halt, after: usize) {
+        self.state.lock().unwrap().halt = Some((halt, after));
+    }
+
+    /// Waits until a call is held.
+    pub async fn halted(&self) {
+        self.halted.notified().await;
+    }
+
+    /// From now on, all calls go well.
+    pub fn mend(&self) {
+        self.state.lock().unwrap().halt = None;
         self.set(None);
     }
 
@@ -95,18 +128,42 @@ impl Proxy {
     }
 }
 
-pub(crate) fn is_write(call: &str) -> bool {
+/// Whether a call changes anything.
+pub fn is_write(call: &str) -> bool {
     let operation = call.split(':').nth(1).unwrap_or_default();
     !["Get", "Describe", "List", "Head"]
         .iter()
         .any(|read| operation.starts_with(read))
 }
 
-async fn serve(mut stream: TcpStream, state: &Mutex<State>, places: &BTreeMap<&str, u16>) {
+async fn serve(
+    mut stream: TcpStream,
+    state: &Mutex<State>,
+    places: &BTreeMap<&str, u16>,
+    halted: &Notify,
+) {
     let Some(request) = read(&mut stream).await else {
         return;
     };
     let call = request.call();
+    let halt = {
+        let mut state = state.lock().unwrap();
+        match &mut state.halt {
+            Some((halt, 0)) if is_write(&call) => {
+                let halt = *halt;
+                state.halt = None;
+                Some(halt)
+            }
+            Some((_, after)) if is_write(&call) => {
+                *after -= 1;
+                None
+            }
+            _ => None,
+        }
+    };
+    if halt == Some(Halt::Before) {
+        return hold(&mut stream, halted).await;
+    }
     let trouble = {
         let mut state = state.lock().unwrap();
         state.calls.push(call.clone());
@@ -139,11 +196,21 @@ async fn serve(mut stream: TcpStream, state: &Mutex<State>, places: &BTreeMap<&s
         Some(Trouble::Throttled) => error(400, "Throttling", &request),
         Some(Trouble::Down) => error(503, "ServiceUnavailable", &request),
     };
+    if halt == Some(Halt::After) {
+        return hold(&mut stream, halted).await;
+    }
     if trouble == Some(Trouble::CutAfter) {
         return;
     }
     // The emulators close after each answer, and so does this.
     let _ = stream.write_all(&answer).await;
+}
+
+/// Leaves a caller without an answer until he has gone.
+async fn hold(stream: &mut TcpStream, halted: &Notify) {
+    halted.notify_one();
+    let mut rest = [0; 64];
+    while stream.read(&mut rest).await.is_ok_and(|read| read > 0) {}
 }
 
 struct Request {
