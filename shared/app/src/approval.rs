@@ -7,6 +7,10 @@
 mod ask;
 mod decide;
 mod http;
+#[cfg(test)]
+mod scene;
+#[cfg(test)]
+mod tests;
 
 pub use ask::{AskError, Untold, ask};
 pub(crate) use decide::tell_runs;
