@@ -4,6 +4,7 @@ pub(crate) mod blocks;
 pub(crate) mod bytes;
 pub(crate) mod habits;
 pub(crate) mod seen;
+pub(crate) mod traits;
 pub(crate) mod tree;
 
 use thiserror::Error;

@@ -6,6 +6,10 @@ pub(crate) mod trie;
 
 use std::cmp::Ordering;
 
+use fearless_simd::{Level, Simd, dispatch};
+
+use crate::document::seen::Seen;
+use crate::document::traits::Traits;
 use crate::number::Number;
 use crate::test::Comparison;
 use table::Table;
@@ -23,8 +27,8 @@ pub(crate) struct Index {
     /// First the sets without a pivot. Then the pivots, each with what [`pivot`] tells, its needle and its sets. Then, for
     /// what leads to several pivots: [`SEVERAL`], how many, and where each lies.
     ///
-    /// A set is its rule, the number of words that follow, and what is left to ask. They are all in one place, because each
-    /// look into another is a wait for memory.
+    /// A set is its rule, the number of conditions that are left to ask, and what [`asked`] tells of each. They are all in one
+    /// place, because each look into another is a wait for memory.
     records: Vec<u32>,
     /// Where the sets without a pivot end.
     always: u32,
@@ -32,11 +36,11 @@ pub(crate) struct Index {
     pub(crate) pivots: u32,
 }
 
-/// What the codes in a set are marked with, if their slot and a word to judge by follow.
+/// What the codes in a set are marked with: how the words behind tell whether the condition may hold.
 mod mark {
     /// All marks.
     pub(super) const ANY: u32 = 7 << 28;
-    /// The text is the expected one; its hash follows.
+    /// The text is the expected one; the lower half of its hash follows.
     pub(super) const EQUALS: u32 = 1 << 28;
     /// The text begins with up to four bytes; these follow.
     pub(super) const STARTS: u32 = 2 << 28;
@@ -48,13 +52,25 @@ mod mark {
     pub(super) const ABOVE: u32 = 5 << 28;
     /// The lowest number lies there or below it.
     pub(super) const BELOW: u32 = 6 << 28;
+}
 
-    /// What of the word behind a mark is the slot.
-    pub(super) const SLOT: u32 = (1 << 28) - 1;
-    /// Where in that word lies how many bytes there are to judge by, less one.
-    pub(super) const LENGTH: u32 = 28;
-    /// Set in that word if these bytes are all that is expected.
+/// What the words of a condition in a set are: its code with a mark, which trait of the document it is about, and in which
+/// range that must lie.
+mod asked {
+    pub(super) const CODE: usize = 0;
+    /// A position among the traits. The bit above is set if the trait tells all.
+    pub(super) const TRAIT: usize = 1;
+    /// Where the range begins.
+    pub(super) const FROM: usize = 2;
+    /// How many more numbers are in the range.
+    pub(super) const SPAN: usize = 3;
+    /// How many words these are.
+    pub(super) const WORDS: usize = 4;
+
+    /// Set beside a trait that tells all: up to four bytes are all that is expected.
     pub(super) const ALL: u32 = 1 << 31;
+    /// Set in the number of conditions of a set if the last is none, but makes two of one.
+    pub(super) const PADDED: u32 = 1 << 31;
 }
 
 /// What the words of a pivot are, and how it is confirmed.
@@ -73,6 +89,9 @@ mod pivot {
     pub(super) const ORDINAL: usize = 5;
     /// How many words these are.
     pub(super) const WORDS: usize = 6;
+
+    /// What of the word is the slot.
+    pub(super) const SLOT_BITS: u32 = (1 << 28) - 1;
 
     /// The condition is asked.
     pub(super) const ASK: u32 = 0;
@@ -184,6 +203,8 @@ mod look {
     pub(super) const GRAMS: u16 = 256;
     pub(super) const NETWORKS: u16 = 512;
     pub(super) const THRESHOLDS: u16 = 1024;
+    /// Rules compare its numbers.
+    pub(super) const SCALE: u16 = 2048;
     pub(super) const PARTS: u16 = PREFIXES | SUFFIXES | GRAMS;
     pub(super) const DETAILED: u16 = PARTS | NETWORKS | THRESHOLDS;
 }
@@ -242,46 +263,77 @@ impl Screen {
         self.bits[bit / 64] |= 1 << (bit % 64);
     }
 
-    #[inline]
+    #[inline(always)]
     fn passes(&self, gram: u64) -> bool {
-        let bit = self.bit(gram);
-        self.bits[bit / 64] >> (bit % 64) & 1 == 1
+        passes(&self.bits, self.shift, gram) == 1
     }
 
-    /// Appends where a text has grams that pass.
-    fn places(&self, text: &[u8], places: &mut Vec<u32>) {
-        let mut keep = |at: usize, gram: u64| {
-            if self.passes(gram) {
-                places.push(at as u32);
-            }
-        };
+    /// Notes where a text of at most [`Self::STRETCH`] grams has some that pass; says how many.
+    fn places(&self, level: Level, text: &[u8], places: &mut [u32; Self::STRETCH]) -> usize {
+        dispatch!(level, simd => self.sift(simd, text, places))
+    }
+
+    #[inline(always)]
+    fn sift<S: Simd>(&self, _: S, text: &[u8], places: &mut [u32; Self::STRETCH]) -> usize {
+        let (bits, shift) = (self.bits.as_slice(), self.shift);
+        let mut count = 0;
         match self.length {
-            8 => windows::<8>(text).for_each(|(at, gram)| keep(at, u64::from_le_bytes(*gram))),
+            8 => {
+                for (at, gram) in windows::<8>(text) {
+                    let passes = passes(bits, shift, u64::from_le_bytes(*gram));
+                    // Which grams pass cannot be foreseen, so there is no branch.
+                    places[count % Self::STRETCH] = at as u32;
+                    count += passes;
+                }
+            }
             4 => {
-                windows::<4>(text).for_each(|(at, gram)| keep(at, u32::from_le_bytes(*gram).into()))
+                for (at, gram) in windows::<4>(text) {
+                    let passes = passes(bits, shift, u32::from_le_bytes(*gram).into());
+                    places[count % Self::STRETCH] = at as u32;
+                    count += passes;
+                }
             }
             length => {
-                let windows = text.windows(usize::from(length)).enumerate();
-                windows.for_each(|(at, bytes)| keep(at, gram(bytes)));
+                for (at, bytes) in text.windows(usize::from(length)).enumerate() {
+                    places[count % Self::STRETCH] = at as u32;
+                    count += passes(bits, shift, gram(bytes));
+                }
             }
         }
+        count
     }
 
-    #[inline]
+    /// Grams that are looked at in one go.
+    const STRETCH: usize = 512;
+
+    #[inline(always)]
     fn bit(&self, gram: u64) -> usize {
-        (gram.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize
+        place(gram, self.shift)
     }
 }
 
+/// One if a gram passes a filter.
+#[inline(always)]
+fn passes(bits: &[u64], shift: u32, gram: u64) -> usize {
+    let bit = place(gram, shift);
+    (bits[bit / 64] >> (bit % 64) & 1) as usize
+}
+
+/// The bit of a gram in a filter.
+#[inline(always)]
+fn place(gram: u64, shift: u32) -> usize {
+    (gram.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> shift) as usize
+}
+
 /// All runs of so many bytes, with where they begin.
-#[inline]
+#[inline(always)]
 fn windows<const LENGTH: usize>(text: &[u8]) -> impl Iterator<Item = (usize, &[u8; LENGTH])> {
     let runs = text.windows(LENGTH).filter_map(<[u8]>::first_chunk);
     runs.enumerate()
 }
 
 /// What a prefix is screened by: its length and its last eight bytes.
-#[inline]
+#[inline(always)]
 fn prefix_gram(prefix: &[u8]) -> u64 {
     let last = prefix.last_chunk::<8>();
     last.map_or_else(|| gram(prefix), |last| u64::from_le_bytes(*last))
@@ -289,7 +341,7 @@ fn prefix_gram(prefix: &[u8]) -> u64 {
 }
 
 /// What a suffix is screened by: its length and its first eight bytes.
-#[inline]
+#[inline(always)]
 fn suffix_gram(suffix: &[u8]) -> u64 {
     gram(suffix) ^ (suffix.len() as u64) << 32
 }
@@ -300,7 +352,7 @@ fn gram_length(needle: usize) -> usize {
 }
 
 /// Up to eight bytes as a number.
-#[inline]
+#[inline(always)]
 fn gram(bytes: &[u8]) -> u64 {
     if let Some(eight) = bytes.first_chunk::<8>() {
         u64::from_le_bytes(*eight)
@@ -315,6 +367,22 @@ fn gram(bytes: &[u8]) -> u64 {
 }
 
 impl Index {
+    /// Takes notice of the traits of a document.
+    pub(crate) fn describe(&self, seen: &Seen, document: &[u8], traits: &mut Traits) {
+        traits.noted = true;
+        seen.describe(traits);
+        for (position, value) in (0..).zip(&seen.values) {
+            let slot = &self.slots[value.slot as usize];
+            if slot.looks & look::SCALE != 0
+                && seen.is_latest(position, value.slot)
+                && let Some(details) = &slot.details
+            {
+                let place = |number: Number| details.scale.place(number);
+                traits.set_reach(value.slot, seen.reach(value.slot, document, place));
+            }
+        }
+    }
+
     /// Bytes on the heap.
     pub(crate) fn bytes(&self) -> usize {
         let details: usize = self

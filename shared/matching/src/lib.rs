@@ -125,6 +125,7 @@ mod index;
 mod invalid;
 mod literal;
 mod matcher;
+mod near;
 mod network;
 mod number;
 mod path;

@@ -1,12 +1,13 @@
 use std::sync::Mutex;
 
+use fearless_simd::Level;
 use serde_json::Value;
 
 use crate::condition::Condition;
 use crate::conditions::{Code, Conditions, Gatherer};
+use crate::document::NotJson;
 use crate::document::bytes::Reader;
 use crate::document::tree::Walker;
-use crate::document::{NotJson, blocks};
 use crate::explanation::{self, Explanation};
 use crate::index::Index;
 use crate::index::build::{Set, build};
@@ -92,6 +93,7 @@ impl Matcher {
             name: &mut scratch.name,
         }
         .walk(document);
+        scratch.seen.digest(&self.index.wants, &[]);
         let exact = scratch.visits.ambiguous.then_some(document);
         self.search(&[], exact, scratch)
     }
@@ -133,16 +135,10 @@ impl Matcher {
         if u32::try_from(document.len()).is_err() {
             return Err(NotJson::new(0, "more than 4 GiB"));
         }
-        let survey = blocks::survey(document, &mut scratch.blocks)?;
-        if survey.wide
-            && let Err(error) = std::str::from_utf8(document)
-        {
-            return Err(NotJson::new(error.valid_up_to(), "bytes that are no UTF-8"));
-        }
+        scratch.blocks.begin(document);
         let read = Reader {
             document,
-            blocks: &scratch.blocks[..document.len().div_ceil(blocks::BLOCK)],
-            survey,
+            blocks: &mut scratch.blocks,
             trie: &self.index.trie,
             wants: &self.index.wants,
             habits: &scratch.habits,
@@ -156,6 +152,13 @@ impl Matcher {
         .read();
         scratch.habits.keep(&mut scratch.lessons);
         read?;
+        scratch.blocks.finish(document)?;
+        if scratch.blocks.wide()
+            && let Err(error) = std::str::from_utf8(document)
+        {
+            return Err(NotJson::new(error.valid_up_to(), "bytes that are no UTF-8"));
+        }
+        scratch.seen.digest(&self.index.wants, document);
         if !scratch.visits.ambiguous {
             return Ok(self.search(document, None, scratch));
         }
@@ -184,11 +187,13 @@ impl Matcher {
         let matched = &mut scratch.matched;
         matched.extend(self.rules.unconditional.iter().map(|rule| *rule as usize));
         Search {
+            level: Level::new(),
             index: &self.index,
             conditions: &self.conditions,
             document,
             exact,
             seen: &scratch.seen,
+            traits: &mut scratch.traits,
             batch: &mut scratch.batch,
             done: &mut scratch.done,
             asked: &mut scratch.asked,

@@ -54,6 +54,35 @@ impl Number {
         text.parse().ok().and_then(Self::of_float)
     }
 
+    /// Reads digits with a fraction, and perhaps a minus before, if they are few; nothing of all else.
+    pub(crate) fn of_short_decimal(text: &[u8]) -> Option<Self> {
+        /// Powers of ten; like all whole numbers of fifteen digits, floats hold them exactly.
+        const POWERS: [f64; 16] = [
+            1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+        ];
+        let unsigned = text.strip_prefix(b"-").unwrap_or(text);
+        let point = unsigned.iter().position(|byte| *byte == b'.')?;
+        let fraction = &unsigned[point + 1..];
+        if point == 0 || fraction.is_empty() || unsigned.len() > 16 {
+            return None;
+        }
+        let mut digits = 0u64;
+        for byte in unsigned[..point].iter().chain(fraction) {
+            if !byte.is_ascii_digit() {
+                return None;
+            }
+            digits = digits * 10 + u64::from(byte - b'0');
+        }
+        // One division of exact numbers is rounded correctly (W. D. Clinger, "How to read floating point numbers
+        // accurately", PLDI 1990).
+        let float = digits as f64 / POWERS[fraction.len()];
+        Self::of_float(if unsigned.len() < text.len() {
+            -float
+        } else {
+            float
+        })
+    }
+
     /// Whether several whole numbers would be read as this one.
     pub(crate) fn is_blurred(self) -> bool {
         matches!(self, Self::Float(float) if float.abs() >= EXACT_FLOAT)
@@ -146,6 +175,7 @@ impl fmt::Display for Number {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn text(text: &str) -> Option<Number> {
         Number::of_text(text)
@@ -171,6 +201,15 @@ mod tests {
         assert_eq!(text("-0"), text("0"));
         assert_eq!(Number::of_float(-0.0), Some(Number::Whole(0)));
         assert_eq!(text("-0.0").expect("a number").to_string(), "0");
+    }
+
+    proptest! {
+        #[test]
+        fn short_decimals_are_read_alike(text in "-?[0-9]{0,14}\\.?[0-9]{0,6}[e.]?") {
+            if let Some(number) = Number::of_short_decimal(text.as_bytes()) {
+                prop_assert_eq!(Some(number), Number::of_text(&text));
+            }
+        }
     }
 
     #[test]

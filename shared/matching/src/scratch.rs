@@ -1,7 +1,8 @@
 use crate::document::Visits;
-use crate::document::blocks::Block;
+use crate::document::blocks::Blocks;
 use crate::document::habits::{Habits, Lessons};
 use crate::document::seen::Seen;
+use crate::document::traits::Traits;
 use crate::index::Index;
 use crate::index::search::{Batch, Notes};
 
@@ -21,10 +22,11 @@ use crate::index::search::{Batch, Notes};
 /// ```
 #[derive(Debug, Default)]
 pub struct Scratch {
-    pub(crate) blocks: Vec<Block>,
+    pub(crate) blocks: Blocks,
     pub(crate) habits: Habits,
     pub(crate) lessons: Lessons,
     pub(crate) seen: Seen,
+    pub(crate) traits: Traits,
     pub(crate) visits: Visits,
     pub(crate) name: Vec<u8>,
     pub(crate) unescaped: String,
@@ -39,6 +41,8 @@ impl Scratch {
     /// Begins a document.
     pub(crate) fn clear(&mut self, index: &Index, conditions: usize) {
         self.habits.clear(&index.trie);
+        let slots = self.seen.values.iter().map(|value| value.slot);
+        self.traits.clear(slots, index.wants.len());
         self.seen.clear(index.wants.len());
         self.visits.clear(index.trie.len());
         self.done.clear(index.pivots as usize);

@@ -5,34 +5,35 @@
 use fearless_simd::{Level, Simd, SimdBase, SimdFrom, SimdMask, dispatch, u8x64};
 
 use super::NotJson;
+use crate::near;
 
 /// Bytes that one block tells of, one a bit.
 pub(crate) const BLOCK: usize = 64;
 
-/// What sixty-four bytes hold; bit *n* is byte *n*.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Block {
-    /// Quotes that begin or end a string.
-    pub(crate) quotes: u64,
-    /// Opening brackets and braces outside strings.
-    pub(crate) opens: u64,
-    /// Closing ones.
-    pub(crate) closes: u64,
-    /// Brackets that were open before it, less all that it closes: what is open never gets below that within it.
-    pub(crate) lowest: i64,
+/// What each sixty-four bytes of a document hold; bit *n* is byte *n*.
+///
+/// A document is looked at a stretch at a time, as far as is asked for. Meanwhile the processor brings the next stretch near.
+#[derive(Debug, Default)]
+pub(crate) struct Blocks {
+    /// Quotes that begin or end a string. Behind the last block there is one that holds nothing.
+    quotes: Vec<u64>,
+    brackets: Vec<Brackets>,
+    /// Brackets that were open before, less all that are closed within: what is open never gets below that.
+    lowest: Vec<i64>,
+    /// Bytes that were looked at.
+    seen: usize,
+    carry: Carry,
 }
 
-/// What was learnt of a whole document.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Survey {
-    /// Whether any byte is beyond ASCII.
-    pub(crate) wide: bool,
-    /// Whether there is any backslash.
-    pub(crate) escapes: bool,
+/// Brackets and braces outside strings.
+#[derive(Debug, Clone, Copy, Default)]
+struct Brackets {
+    opens: u64,
+    closes: u64,
 }
 
 /// What one block hands to the next.
-#[derive(Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Carry {
     /// All ones within a string.
     in_string: u64,
@@ -48,63 +49,212 @@ struct Carry {
     controls: u64,
 }
 
-/// Fills the beginning of `blocks` with what `document` holds.
-pub(crate) fn survey(document: &[u8], blocks: &mut Vec<Block>) -> Result<Survey, NotJson> {
-    let count = document.len().div_ceil(BLOCK);
-    if blocks.len() < count {
-        blocks.resize(count, Block::default());
-    }
-    let blocks = &mut blocks[..count];
-    let carry = dispatch!(Level::new(), simd => look_all(simd, document, blocks));
-    if carry.controls != 0 {
-        return Err(NotJson::new(
-            first_control(document, blocks),
-            "a control character within a string",
-        ));
-    }
-    if carry.in_string != 0 {
-        return Err(NotJson::new(document.len(), "a string that does not end"));
-    }
-    Ok(Survey {
-        wide: carry.wide,
-        escapes: carry.backslashes != 0,
-    })
-}
+/// Bytes that are looked at in one go.
+const STRETCH: usize = 16 * BLOCK;
 
-/// Where the first control character within a string is.
-fn first_control(document: &[u8], blocks: &[Block]) -> usize {
-    let mut in_string = false;
-    for (at, byte) in document.iter().enumerate() {
-        in_string ^= blocks[at / BLOCK].quotes >> (at % BLOCK) & 1 == 1;
-        if in_string && *byte < b' ' {
-            return at;
+impl Blocks {
+    /// Begins a document.
+    pub(crate) fn begin(&mut self, document: &[u8]) {
+        self.quotes.clear();
+        self.brackets.clear();
+        self.lowest.clear();
+        self.seen = 0;
+        self.carry = Carry::default();
+        near::fetch_bytes(Level::new(), &document[..document.len().min(STRETCH)]);
+    }
+
+    /// Looks at the next stretch; says whether there is one.
+    #[inline(never)]
+    fn go_on(&mut self, document: &[u8]) -> bool {
+        let rest = &document[self.seen.min(document.len())..];
+        if rest.is_empty() {
+            return false;
+        }
+        let level = Level::new();
+        let (stretch, behind) = rest.split_at(rest.len().min(STRETCH));
+        near::fetch_bytes(level, &behind[..behind.len().min(STRETCH)]);
+        let from = self.quotes.len();
+        let to = from + stretch.len().div_ceil(BLOCK);
+        // The one behind the last holds nothing.
+        let room = to + usize::from(behind.is_empty());
+        self.quotes.resize(room, 0);
+        self.brackets.resize(room, Brackets::default());
+        self.lowest.resize(room, i64::MAX);
+        dispatch!(level, simd => self.look_all(simd, stretch, from));
+        self.seen += stretch.len();
+        true
+    }
+
+    /// Looks at what is left; says what is wrong with strings, wherever they are.
+    pub(crate) fn finish(&mut self, document: &[u8]) -> Result<(), NotJson> {
+        while self.go_on(document) {}
+        if self.carry.controls != 0 {
+            return Err(NotJson::new(
+                self.first_control(document),
+                "a control character within a string",
+            ));
+        }
+        if self.carry.in_string != 0 {
+            return Err(NotJson::new(document.len(), "a string that does not end"));
+        }
+        Ok(())
+    }
+
+    /// Whether any byte is beyond ASCII, as far as was looked.
+    #[inline(always)]
+    pub(crate) fn wide(&self) -> bool {
+        self.carry.wide
+    }
+
+    /// Whether there is any backslash, as far as was looked.
+    #[inline(always)]
+    pub(crate) fn escapes(&self) -> bool {
+        self.carry.backslashes != 0
+    }
+
+    /// Where the first control character within a string is.
+    fn first_control(&self, document: &[u8]) -> usize {
+        let mut in_string = false;
+        for (at, byte) in document.iter().enumerate() {
+            in_string ^= self.quotes[at / BLOCK] >> (at % BLOCK) & 1 == 1;
+            if in_string && *byte < b' ' {
+                return at;
+            }
+        }
+        document.len()
+    }
+
+    /// The first quote at or behind `at`.
+    #[inline(always)]
+    pub(crate) fn next_quote(&mut self, document: &[u8], at: usize) -> Option<usize> {
+        // Looking at two blocks as one spares most strings the question in which of them they end.
+        if let Some([low, high]) = self.quotes.get(at / BLOCK..).and_then(<[u64]>::first_chunk)
+            && let quotes = straddle(*low, *high, at)
+            && quotes != 0
+        {
+            return Some(at + quotes.trailing_zeros() as usize);
+        }
+        self.far_quote(document, at)
+    }
+
+    #[inline(never)]
+    fn far_quote(&mut self, document: &[u8], at: usize) -> Option<usize> {
+        let mut block = at / BLOCK;
+        let mut kept = u64::MAX << (at % BLOCK);
+        loop {
+            let Some(quotes) = self.quotes.get(block) else {
+                if self.go_on(document) {
+                    continue;
+                }
+                return None;
+            };
+            if quotes & kept != 0 {
+                return Some(block * BLOCK + (quotes & kept).trailing_zeros() as usize);
+            }
+            block += 1;
+            kept = u64::MAX;
         }
     }
-    document.len()
+
+    /// Just behind the bracket that closes the one before `at`, which has `depth` open brackets around it.
+    #[inline(always)]
+    pub(crate) fn behind_close(
+        &mut self,
+        document: &[u8],
+        at: usize,
+        depth: usize,
+    ) -> Option<usize> {
+        if let Some([low, high]) = self
+            .brackets
+            .get(at / BLOCK..)
+            .and_then(<[Brackets]>::first_chunk)
+        {
+            let opens = straddle(low.opens, high.opens, at);
+            let closes = straddle(low.closes, high.closes, at);
+            // What is short has nothing open within.
+            if closes.trailing_zeros() < opens.trailing_zeros() {
+                return Some(at + closes.trailing_zeros() as usize + 1);
+            }
+        }
+        self.far_close(document, at, depth)
+    }
+
+    #[inline(never)]
+    fn far_close(&mut self, document: &[u8], at: usize, depth: usize) -> Option<usize> {
+        let depth = depth as i64;
+        let mut block = at / BLOCK;
+        while block >= self.brackets.len() {
+            if !self.go_on(document) {
+                return None;
+            }
+        }
+        let Brackets { opens, closes } = self.brackets[block];
+        let kept = u64::MAX << (at % BLOCK);
+        if let Some(close) = falls_to(depth, depth + 1, opens & kept, closes & kept) {
+            return Some(block * BLOCK + close + 1);
+        }
+        block += 1;
+        loop {
+            let low = |lowest: &i64| *lowest <= depth;
+            match self.lowest[block..].iter().position(low) {
+                Some(found) => block += found,
+                None => {
+                    block = self.lowest.len();
+                    if !self.go_on(document) {
+                        return None;
+                    }
+                    continue;
+                }
+            }
+            let Brackets { opens, closes } = self.brackets[block];
+            let open = self.lowest[block] + i64::from(closes.count_ones());
+            if let Some(close) = falls_to(depth, open, opens, closes) {
+                return Some(block * BLOCK + close + 1);
+            }
+            block += 1;
+        }
+    }
+
+    /// Looks at a stretch, of which the first block is number `from`.
+    #[inline(always)]
+    fn look_all<S: Simd>(&mut self, simd: S, stretch: &[u8], from: usize) {
+        let mut carry = self.carry;
+        // The bits that any byte has.
+        let mut all = u8x64::splat(simd, 0);
+        let (whole, rest) = stretch.as_chunks::<BLOCK>();
+        let places = self.quotes[from..]
+            .iter_mut()
+            .zip(&mut self.brackets[from..])
+            .zip(&mut self.lowest[from..]);
+        for (chunk, ((quotes, brackets), lowest)) in whole.iter().zip(places) {
+            (*quotes, *brackets, *lowest) = look(simd, chunk, &mut carry, &mut all);
+        }
+        if !rest.is_empty() {
+            let mut last = [b' '; BLOCK];
+            last[..rest.len()].copy_from_slice(rest);
+            let at = from + whole.len();
+            (self.quotes[at], self.brackets[at], self.lowest[at]) =
+                look(simd, &last, &mut carry, &mut all);
+        }
+        carry.wide |= all.simd_ge(u8x64::splat(simd, 0x80)).any_true();
+        self.carry = carry;
+    }
+}
+
+/// The sixty-four bits from `at` on, given the two blocks where they lie.
+#[inline(always)]
+fn straddle(low: u64, high: u64, at: usize) -> u64 {
+    let bit = at % BLOCK;
+    low >> bit | high << 1 << (BLOCK - 1 - bit)
 }
 
 #[inline(always)]
-fn look_all<S: Simd>(simd: S, document: &[u8], blocks: &mut [Block]) -> Carry {
-    let mut carry = Carry::default();
-    // The bits that any byte has.
-    let mut all = u8x64::splat(simd, 0);
-    let (whole, rest) = document.as_chunks::<BLOCK>();
-    for (chunk, block) in whole.iter().zip(blocks.iter_mut()) {
-        *block = look(simd, chunk, &mut carry, &mut all);
-    }
-    if !rest.is_empty()
-        && let Some(block) = blocks.last_mut()
-    {
-        let mut last = [b' '; BLOCK];
-        last[..rest.len()].copy_from_slice(rest);
-        *block = look(simd, &last, &mut carry, &mut all);
-    }
-    carry.wide = all.simd_ge(u8x64::splat(simd, 0x80)).any_true();
-    carry
-}
-
-#[inline(always)]
-fn look<S: Simd>(simd: S, chunk: &[u8; BLOCK], carry: &mut Carry, all: &mut u8x64<S>) -> Block {
+fn look<S: Simd>(
+    simd: S,
+    chunk: &[u8; BLOCK],
+    carry: &mut Carry,
+    all: &mut u8x64<S>,
+) -> (u64, Brackets, i64) {
     let bytes = u8x64::simd_from(simd, *chunk);
     let are = |byte: u8| bytes.simd_eq(u8x64::splat(simd, byte)).to_bitmask();
     *all |= bytes;
@@ -120,21 +270,14 @@ fn look<S: Simd>(simd: S, chunk: &[u8; BLOCK], carry: &mut Carry, all: &mut u8x6
     let in_string = running_xor(quotes) ^ carry.in_string;
     carry.in_string = ((in_string as i64) >> 63) as u64;
     let controls = bytes.simd_lt(u8x64::splat(simd, b' ')).to_bitmask();
-    if controls != 0 {
-        carry.controls |= controls & in_string;
-    }
+    carry.controls |= controls & in_string;
     // `[` and `{` differ in one bit, and so do `]` and `}`.
     let joined = bytes | u8x64::splat(simd, 0x20);
     let opens = joined.simd_eq(u8x64::splat(simd, b'{')).to_bitmask() & !in_string;
     let closes = joined.simd_eq(u8x64::splat(simd, b'}')).to_bitmask() & !in_string;
     let lowest = carry.open - i64::from(closes.count_ones());
     carry.open = lowest + i64::from(opens.count_ones());
-    Block {
-        quotes,
-        opens,
-        closes,
-        lowest,
-    }
+    (quotes, Brackets { opens, closes }, lowest)
 }
 
 /// The characters that a backslash takes as they are, given the backslashes: those after a run of odd length.
@@ -158,47 +301,6 @@ fn running_xor(mut bits: u64) -> u64 {
     bits ^= bits << 8;
     bits ^= bits << 16;
     bits ^ (bits << 32)
-}
-
-/// The first quote at or behind `at`.
-#[inline]
-pub(crate) fn next_quote(blocks: &[Block], at: usize) -> Option<usize> {
-    let mut block = at / BLOCK;
-    let mut quotes = blocks.get(block)?.quotes & (u64::MAX << (at % BLOCK));
-    while quotes == 0 {
-        block += 1;
-        quotes = blocks.get(block)?.quotes;
-    }
-    Some(block * BLOCK + quotes.trailing_zeros() as usize)
-}
-
-/// Just behind the bracket that closes the one before `at`, which has `depth` open brackets around it.
-#[inline]
-pub(crate) fn behind_close(blocks: &[Block], at: usize, depth: usize) -> Option<usize> {
-    let depth = depth as i64;
-    let mut block = at / BLOCK;
-    let Block { opens, closes, .. } = *blocks.get(block)?;
-    let kept = u64::MAX << (at % BLOCK);
-    if let Some(close) = falls_to(depth, depth + 1, opens & kept, closes & kept) {
-        return Some(block * BLOCK + close + 1);
-    }
-    loop {
-        block += 1;
-        let found = blocks[block..]
-            .iter()
-            .position(|block| block.lowest <= depth)?;
-        block += found;
-        let Block {
-            opens,
-            closes,
-            lowest,
-            ..
-        } = blocks[block];
-        let open = lowest + i64::from(closes.count_ones());
-        if let Some(close) = falls_to(depth, open, opens, closes) {
-            return Some(block * BLOCK + close + 1);
-        }
-    }
 }
 
 /// Where so few brackets are open, of `open` at first.
@@ -244,35 +346,34 @@ mod tests {
         found
     }
 
-    fn positions(blocks: &[Block], of: impl Fn(&Block) -> u64) -> Vec<usize> {
-        let bits = blocks
-            .iter()
-            .flat_map(|block| (0..64).map(move |bit| (block, bit)));
+    fn positions(blocks: impl Iterator<Item = u64>) -> Vec<usize> {
+        let bits = blocks.flat_map(|block| (0..64).map(move |bit| block >> bit & 1 == 1));
         bits.enumerate()
-            .filter(|(_, (block, bit))| of(block) >> bit & 1 == 1)
+            .filter(|(_, set)| *set)
             .map(|(at, _)| at)
             .collect()
     }
 
     proptest! {
         #[test]
-        fn blocks_tell_what_a_plain_look_tells(text in "[\\\\\"a{}\\[\\]@`é]{0,300}") {
-            let mut blocks = Vec::new();
-            let result = survey(text.as_bytes(), &mut blocks);
+        fn blocks_tell_what_a_plain_look_tells(text in "[\\\\\"a{}\\[\\]@`é]{0,3000}") {
+            let mut blocks = Blocks::default();
+            blocks.begin(text.as_bytes());
+            let result = blocks.finish(text.as_bytes());
             let [quotes, opens, closes] = plainly(text.as_bytes());
             prop_assert_eq!(result.is_err(), quotes.len() % 2 == 1);
             // A bracket after a backslash outside strings is no JSON at all.
-            prop_assert_eq!(positions(&blocks, |block| block.quotes), quotes);
+            prop_assert_eq!(positions(blocks.quotes.iter().copied()), quotes);
             if !text.contains('\\') {
-                prop_assert_eq!(positions(&blocks, |block| block.opens), opens);
-                prop_assert_eq!(positions(&blocks, |block| block.closes), closes);
+                prop_assert_eq!(positions(blocks.brackets.iter().map(|block| block.opens)), opens);
+                prop_assert_eq!(positions(blocks.brackets.iter().map(|block| block.closes)), closes);
             }
         }
 
         #[test]
-        fn the_closing_bracket_is_found(text in "[\\[\\] a]{0,300}", start in 0usize..50) {
-            let mut blocks = Vec::new();
-            survey(text.as_bytes(), &mut blocks).expect("no strings");
+        fn the_closing_bracket_is_found(text in "[\\[\\] a]{0,3000}", start in 0usize..50) {
+            let mut blocks = Blocks::default();
+            blocks.begin(text.as_bytes());
             let around: i64 = text.bytes().take(start).map(|byte| match byte {
                 b'[' => 1,
                 b']' => -1,
@@ -292,15 +393,19 @@ mod tests {
                     break;
                 }
             }
-            prop_assert_eq!(behind_close(&blocks, start, around as usize - 1), expected);
+            prop_assert_eq!(blocks.behind_close(text.as_bytes(), start, around as usize - 1), expected);
         }
     }
 
     #[test]
     fn control_characters_within_strings_are_found() {
-        let mut blocks = Vec::new();
-        assert!(survey(b"{\n\t\"a\": 1}\r\n", &mut blocks).is_ok());
-        let error = survey(b"{\"a\n\": 1}", &mut blocks).expect_err("a line end in a name");
+        let mut blocks = Blocks::default();
+        let mut look = |document: &[u8]| {
+            blocks.begin(document);
+            blocks.finish(document)
+        };
+        assert!(look(b"{\n\t\"a\": 1}\r\n").is_ok());
+        let error = look(b"{\"a\n\": 1}").expect_err("a line end in a name");
         assert_eq!(error.at, 3);
     }
 }

@@ -1,4 +1,4 @@
-use super::blocks::{Block, Survey, behind_close, next_quote};
+use super::blocks::Blocks;
 use super::habits::{Habit, Habits, Lessons};
 use super::seen::{Kind, Seen};
 use super::{DEEPEST, NotJson, Visits};
@@ -9,8 +9,7 @@ use crate::number::Number;
 /// Reads a document from its bytes, entering only what a path leads into.
 pub(crate) struct Reader<'a> {
     pub(crate) document: &'a [u8],
-    pub(crate) blocks: &'a [Block],
-    pub(crate) survey: Survey,
+    pub(crate) blocks: &'a mut Blocks,
     pub(crate) trie: &'a Trie,
     pub(crate) wants: &'a [u8],
     pub(crate) habits: &'a Habits,
@@ -95,7 +94,7 @@ impl<'a> Reader<'a> {
 
     /// Reads the members of the object whose brace is just before `at`.
     fn object(&mut self, at: usize, node: &Node, in_array: bool, depth: usize) -> Option<usize> {
-        let (document, trie, blocks) = (self.document, self.trie, self.blocks);
+        let (document, trie) = (self.document, self.trie);
         let habits = self.habits.of(node);
         let object = self.visits.enter();
         let mut turn = 0;
@@ -110,15 +109,37 @@ impl<'a> Reader<'a> {
                 _ => self.name(at, node, habits, &mut turn)?,
             };
             turn += 1;
-            at = blank(document, at);
-            at = match (edge, document.get(at)) {
-                (Some(edge), _) => self.member(at, edge, object, in_array, depth)?,
-                // By far the most common, so it is not left to the function.
-                (None, Some(b'"')) if let Some(end) = next_quote(blocks, at + 1) => end + 1,
+            let mut first = document.get(at);
+            if first.is_some_and(|first| *first <= b' ') {
+                at = blank(document, at);
+                first = document.get(at);
+            }
+            at = match (edge, first) {
+                // By far the most common, so they are not left to functions.
+                (None, Some(b'"')) if let Some(end) = self.blocks.next_quote(document, at + 1) => {
+                    end + 1
+                }
                 (None, _) => self.skip(at, depth + 1)?,
+                (Some(edge), first) => match (edge.only_named(), first) {
+                    (Some(child), Some(b'"'))
+                        if let Some(end) = self.blocks.next_quote(document, at + 1) =>
+                    {
+                        self.visits.visit(child, object);
+                        self.deeper(at, depth)?;
+                        if let Some(slot) = trie.node(child).slot() {
+                            self.text(slot, at + 1, end)?;
+                        }
+                        end + 1
+                    }
+                    _ => self.member(at, edge, object, in_array, depth)?,
+                },
             };
-            at = blank(document, at);
-            match document.get(at) {
+            let mut behind = document.get(at);
+            if behind.is_some_and(|behind| *behind <= b' ') {
+                at = blank(document, at);
+                behind = document.get(at);
+            }
+            match behind {
                 Some(b',') => at += 1,
                 Some(b'}') => return Some(at + 1),
                 _ => return self.fail(at, "something else than a comma or the end of the object"),
@@ -146,8 +167,8 @@ impl<'a> Reader<'a> {
         }
         let end = self.string_end(at)?;
         let name = &self.document[at + 1..end];
-        let unusual = (self.survey.wide && !name.is_ascii())
-            || (self.survey.escapes && name.contains(&b'\\'));
+        let unusual = (self.blocks.wide() && !name.is_ascii())
+            || (self.blocks.escapes() && name.contains(&b'\\'));
         let edge = if unusual {
             self.unescape(at + 1, end)?;
             self.name.clear();
@@ -166,7 +187,6 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a member of an object for all that its name leads to.
-    #[inline]
     fn member(
         &mut self,
         at: usize,
@@ -233,19 +253,29 @@ impl<'a> Reader<'a> {
     }
 
     /// Notes the text from `start` to `end`.
-    #[inline]
+    #[inline(always)]
     fn text(&mut self, slot: u32, start: usize, end: usize) -> Option<()> {
+        if self.blocks.escapes() | self.blocks.wide() {
+            return self.uncommon_text(slot, start, end);
+        }
+        self.seen.note_ascii(slot, start, end);
+        Some(())
+    }
+
+    #[inline(never)]
+    fn uncommon_text(&mut self, slot: u32, start: usize, end: usize) -> Option<()> {
         let wanted = self.wants[slot as usize];
         let bytes = &self.document[start..end];
-        if self.survey.escapes && memchr::memchr(b'\\', bytes).is_some() {
+        if self.blocks.escapes() && memchr::memchr(b'\\', bytes).is_some() {
             self.unescape(start, end)?;
             self.seen.note_text(slot, wanted, self.unescaped);
-        } else if self.survey.wide && !bytes.is_ascii() {
-            let text = std::str::from_utf8(bytes).expect("the document was checked to be UTF-8");
+        } else if self.blocks.wide() && !bytes.is_ascii() {
+            let Ok(text) = std::str::from_utf8(bytes) else {
+                return self.fail(start, "bytes that are no UTF-8");
+            };
             self.seen.note_wide(slot, wanted, text, start, end);
         } else {
-            self.seen
-                .note_ascii(slot, wanted, self.document, start, end);
+            self.seen.note_ascii(slot, start, end);
         }
         Some(())
     }
@@ -288,7 +318,9 @@ impl<'a> Reader<'a> {
             };
             return Some((Number::Whole(whole.into()), end));
         }
-        match std::str::from_utf8(token).ok().and_then(Number::of_text) {
+        let number = Number::of_short_decimal(token)
+            .or_else(|| std::str::from_utf8(token).ok().and_then(Number::of_text));
+        match number {
             Some(number) => Some((number, end)),
             None => self.fail(at, "a number that is misspelt or out of range"),
         }
@@ -310,25 +342,50 @@ impl<'a> Reader<'a> {
     /// Where the string that begins at `at` has its other quote.
     #[inline]
     fn string_end(&mut self, at: usize) -> Option<usize> {
-        match next_quote(self.blocks, at + 1) {
+        match self.blocks.next_quote(self.document, at + 1) {
             None => self.fail(at, "a string that does not end"),
             end => end,
         }
     }
 
     fn bracket_end(&mut self, at: usize, depth: usize) -> Option<usize> {
-        match behind_close(self.blocks, at + 1, depth) {
+        match self.blocks.behind_close(self.document, at + 1, depth) {
             None => self.fail(at, "a bracket that is not closed"),
             end => end,
         }
     }
 
-    #[inline]
+    /// Where the number or word that begins at `at` has its end.
+    #[inline(always)]
     fn scalar_end(&self, at: usize) -> usize {
-        let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t');
+        if let Some(eight) = self.document.get(at..).and_then(<[u8]>::first_chunk)
+            && let ends = scalar_ends(u64::from_le_bytes(*eight))
+            && ends != 0
+        {
+            return at + ends.trailing_zeros() as usize / 8;
+        }
+        self.far_scalar_end(at)
+    }
+
+    #[inline(never)]
+    fn far_scalar_end(&self, at: usize) -> usize {
+        let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | ..=b' ');
         let rest = &self.document[at..];
         at + rest.iter().position(ends).unwrap_or(rest.len())
     }
+}
+
+/// The upper bit of each of eight bytes that ends a number or a word: a comma, a closing bracket, or a blank. Bytes behind
+/// the first such may be marked in error.
+#[inline(always)]
+fn scalar_ends(eight: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    // The upper bit of each byte that is less than another.
+    let below = |bytes: u64, bound: u8| bytes.wrapping_sub(u64::from(bound) * EACH) & !bytes;
+    let commas = below(eight ^ (u64::from(b',') * EACH), 1);
+    // `]` and `}` differ in one bit.
+    let brackets = below((eight | (0x20 * EACH)) ^ (u64::from(b'}') * EACH), 1);
+    (commas | brackets | below(eight, b' ' + 1)) & (0x80 * EACH)
 }
 
 /// The first place at or behind `at` that has no blank.
@@ -409,6 +466,15 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn a_number_or_word_ends_where_a_plain_look_ends_it(bytes in prop::array::uniform8(prop_oneof![
+            any::<u8>(), prop::sample::select(&b",]} \t0129.e-["[..])
+        ])) {
+            let plain = bytes.iter().position(|byte| matches!(byte, b',' | b'}' | b']' | ..=b' '));
+            let ends = scalar_ends(u64::from_le_bytes(bytes));
+            prop_assert_eq!((ends != 0).then(|| ends.trailing_zeros() as usize / 8), plain);
+        }
+
         #[test]
         fn strings_are_unescaped_as_serde_json_does(inside in "([a-zé\u{1F600}/]|\\\\[\"\\\\/bfnrtux]|\\\\u[0dD][8-9c-fC-F0][0-9a-f]{2}){0,12}") {
             let expected = serde_json::from_str::<String>(&format!("\"{inside}\""));

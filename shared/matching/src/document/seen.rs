@@ -1,5 +1,8 @@
 use std::cell::{Cell, RefCell};
 
+use fearless_simd::{Level, Simd, dispatch};
+
+use super::traits::Traits;
 use crate::fold::fold_into;
 use crate::index::hash;
 use crate::number::Number;
@@ -36,50 +39,25 @@ pub(crate) struct SlotSeen {
     latest: u32,
     /// Whether there is more than one.
     several: bool,
-    /// Of the hash of its latest value, the lower half.
-    hash: u32,
     /// A condition that asks for the very text of one of its values, once one was found to.
     equals: Cell<u32>,
-    /// Where the numbers of the slot lie among the numbers that rules compare with.
-    lowest: Cell<u32>,
-    highest: Cell<u32>,
 }
-
-/// What [`SlotSeen::highest`] is while nobody asked.
-const UNKNOWN: u32 = u32::MAX;
 
 impl Default for SlotSeen {
     fn default() -> Self {
         Self {
             latest: 0,
             several: false,
-            hash: 0,
             equals: Cell::new(u32::MAX),
-            lowest: Cell::new(0),
-            highest: Cell::new(UNKNOWN),
         }
     }
 }
 
 impl SlotSeen {
-    /// Whether there is no value that can have a hash with this lower half, at a glance.
-    #[inline]
-    pub(crate) fn lacks(&self, hash: u32) -> bool {
-        !self.several & (self.hash != hash) | (self.latest == 0)
-    }
-
     /// Whether a condition was found to ask for the very text of a value.
     #[inline]
     pub(crate) fn is_known_to_equal(&self, code: u32) -> bool {
         self.equals.get() == code
-    }
-
-    /// From the lowest number to the highest: each twice the count of those below it that rules compare with, and one more
-    /// if it is one of them. Of no numbers, everything is above the highest and below the lowest. Nothing if nobody asked.
-    #[inline]
-    pub(crate) fn reach(&self) -> Option<(u32, u32)> {
-        let highest = self.highest.get();
-        (highest != UNKNOWN).then(|| (self.lowest.get(), highest))
     }
 }
 
@@ -192,8 +170,10 @@ impl Seen {
         })
     }
 
-    /// Works out what [`SlotSeen::reach`] tells; `place` says where a number lies.
-    pub(crate) fn find_reach(
+    /// Where the lowest and the highest number of a slot lie; `place` says where one does.
+    ///
+    /// Of no numbers, everything is above the highest and below the lowest.
+    pub(crate) fn reach(
         &self,
         slot: u32,
         document: &[u8],
@@ -210,9 +190,6 @@ impl Seen {
                 (lowest, highest) = (lowest.min(at), highest.max(at));
             }
         }
-        let seen = &self.slots[slot as usize];
-        seen.lowest.set(lowest);
-        seen.highest.set(highest);
         (lowest, highest)
     }
 
@@ -329,36 +306,63 @@ impl Seen {
         self.push(slot, kind, span, span, hash);
     }
 
-    /// Notes a text that lies in the document from `start` to `end`, ASCII only.
+    /// Notes a text that lies in the document from `start` to `end`, ASCII only; to be digested.
     #[inline]
-    pub(crate) fn note_ascii(
-        &mut self,
-        slot: u32,
-        wanted: u8,
-        document: &[u8],
-        start: usize,
-        end: usize,
-    ) {
-        let bytes = &document[start..end];
-        let hash = if wanted & wants::HASH == 0 {
-            0
-        } else {
-            hash::text(bytes)
-        };
-        let mut folded = Span::Nowhere;
-        if wanted & wants::FOLDED != 0 {
-            let from = self.texts.len();
-            self.texts.extend_from_slice(bytes);
-            self.texts[from..].make_ascii_lowercase();
-            folded = Span::Texts(from as u32, self.texts.len() as u32);
+    pub(crate) fn note_ascii(&mut self, slot: u32, start: usize, end: usize) {
+        let text = Span::Document(start as u32, end as u32);
+        self.push(slot, Kind::Text, text, Span::Nowhere, 0);
+    }
+
+    /// Folds and hashes the texts that were noted as they are in the document, once all are.
+    pub(crate) fn digest(&mut self, wants: &[u8], document: &[u8]) {
+        // The widest registers fold sixty-four bytes at once.
+        dispatch!(Level::new(), simd => self.digest_all(simd, wants, document));
+    }
+
+    /// Takes notice of the traits of all texts.
+    pub(crate) fn describe(&self, traits: &mut Traits) {
+        for value in &self.values {
+            if let Span::Texts(start, end) = value.folded {
+                let text = &self.texts[start as usize..end as usize];
+                traits.add_text(value.slot, text, value.hash);
+            }
         }
-        self.push(
-            slot,
-            Kind::Text,
-            Span::Document(start as u32, end as u32),
-            folded,
-            hash,
-        );
+    }
+
+    #[inline(always)]
+    fn digest_all<S: Simd>(&mut self, _: S, wants: &[u8], document: &[u8]) {
+        for value in &mut self.values {
+            let (Span::Document(start, end), Span::Nowhere) = (value.text, value.folded) else {
+                continue;
+            };
+            if wants[value.slot as usize] & (wants::HASH | wants::FOLDED) == 0 {
+                continue;
+            }
+            let (start, end, from) = (start as usize, end as usize, self.texts.len());
+            let to = from + end - start;
+            let mut hash = hash::seed(end - start);
+            let mut at = start;
+            // What lies behind the end of a text is cut off once it is hashed.
+            while let Some(bytes) = document.get(at..).and_then(<[u8]>::first_chunk) {
+                let folded;
+                (folded, hash) = hash::chunk(hash, bytes, end - at);
+                self.texts.extend_from_slice(&folded);
+                at += hash::CHUNK;
+                if at >= end {
+                    break;
+                }
+            }
+            if at < end || at == start {
+                let mut last = [0; hash::CHUNK];
+                last[..end - at].copy_from_slice(&document[at..end]);
+                let folded;
+                (folded, hash) = hash::chunk(hash, &last, end - at);
+                self.texts.extend_from_slice(&folded);
+            }
+            self.texts.truncate(to);
+            value.folded = Span::Texts(from as u32, to as u32);
+            value.hash = hash;
+        }
     }
 
     /// Notes a text that lies in the document from `start` to `end`.
@@ -406,7 +410,6 @@ impl Seen {
             sketch: Cell::new(0),
         });
         seen.several = seen.latest != 0;
-        seen.hash = hash as u32;
         seen.latest = self.values.len() as u32;
     }
 }

@@ -2,11 +2,12 @@ use super::hash;
 use super::table::Table;
 use super::trie::{Trie, TrieBuilder};
 use super::{
-    Details, Index, NOWHERE, SEVERAL, Scale, Screen, Slot, gram, gram_length, key, look, mark,
-    pivot, prefix_gram, suffix_gram,
+    Details, Index, NOWHERE, SEVERAL, Scale, Screen, Slot, asked, gram, gram_length, key, look,
+    mark, pivot, prefix_gram, suffix_gram,
 };
 use crate::conditions::{Asked, Code, Conditions};
-use crate::fold::{fold, fold_into};
+use crate::document::traits;
+use crate::fold::fold;
 use crate::test::{List, Reading, Test, TextOperator};
 
 /// A set of a rule.
@@ -134,6 +135,7 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn new(conditions: &'a Conditions, trie: Trie, slots: usize) -> Self {
+        assert!(slots < traits::MOST_SLOTS, "rules name at most 2^24 fields");
         let mut index = Index {
             trie,
             wants: vec![0; slots],
@@ -189,7 +191,7 @@ impl<'a> Builder<'a> {
         Some((slot, mark, bound))
     }
 
-    /// Writes what is left to ask when the pivot holds: the rule, how many words follow, and the conditions.
+    /// Writes what is left to ask when the pivot holds: the rule, how many conditions, and these.
     fn record(&mut self, set: &Set<'_>, pivot: Option<Code>, likelihoods: &[f32]) {
         let mut costs: Vec<(u8, u32, Code)> = set
             .conditions
@@ -203,31 +205,55 @@ impl<'a> Builder<'a> {
             .collect();
         costs.sort_unstable();
         costs.dedup();
-        let records = &mut self.index.records;
-        let start = records.len();
-        records.extend([set.rule, 0]);
-        let mut folded = Vec::new();
-        for (_, _, code) in costs {
-            let slot = self.conditions.slot(code);
-            let judged = match self.conditions.asked(code) {
-                Asked::Text(operator, text) => {
-                    folded.clear();
-                    fold_into(text, &mut folded);
-                    judge(operator, &folded)
-                }
-                Asked::Other(Test::Compare(comparison, number, Reading::Any)) => {
-                    let scale = &self.details[slot as usize].scale;
-                    let (mark, bound) = scale.bound(*comparison, *number);
-                    Some((mark, 0, bound))
-                }
-                Asked::Other(_) => None,
-            };
-            match judged {
-                Some((mark, how, word)) => records.extend([code.0 | mark, slot | how, word]),
-                None => records.push(code.0),
-            }
+        let mut count = costs.len() as u32;
+        if count == 1 {
+            count = 2 | asked::PADDED;
         }
-        records[start + 1] = (records.len() - start - 2) as u32;
+        self.index.records.extend([set.rule, count]);
+        for (_, _, code) in costs {
+            let (mark, kind, from, span) = self.judge(code);
+            let slot = self.conditions.slot(code);
+            let all = if self.is_told_by_trait(code) {
+                asked::ALL
+            } else {
+                0
+            };
+            let words = [code.0 | mark, traits::of(slot, kind) | all, from, span];
+            self.index.records.extend(words);
+        }
+        if count & asked::PADDED != 0 {
+            self.index.records.extend([0, traits::ALWAYS, 0, 0]);
+        }
+    }
+
+    /// How a condition is marked, and which trait must lie in which range for it to hold.
+    fn judge(&self, code: Code) -> (u32, u32, u32, u32) {
+        const UNKNOWN: (u32, u32, u32, u32) = (0, traits::UNKNOWN, 0, 0);
+        match self.conditions.asked(code) {
+            Asked::Text(operator, text) => {
+                let folded = fold(text);
+                judge(operator, folded.as_bytes()).unwrap_or(UNKNOWN)
+            }
+            Asked::Other(Test::Compare(comparison, number, Reading::Any)) => {
+                let scale = &self.details[self.conditions.slot(code) as usize].scale;
+                match scale.bound(*comparison, *number) {
+                    (mark::ABOVE, bound) => (mark::ABOVE, traits::HIGHEST, bound, u32::MAX - bound),
+                    (mark, bound) => (mark, traits::LOWEST, 0, bound),
+                }
+            }
+            Asked::Other(_) => UNKNOWN,
+        }
+    }
+
+    /// Whether a condition on the beginning or the end of a text asks for no more than a trait has.
+    fn is_told_by_trait(&self, code: Code) -> bool {
+        match self.conditions.asked(code) {
+            Asked::Text(TextOperator::StartsWith | TextOperator::EndsWith, text) => {
+                // What is shorter than a trait is filled up with zeros.
+                (1..=4).contains(&fold(text).len()) && !text.contains('\0')
+            }
+            _ => false,
+        }
     }
 
     /// Writes what a pivot is and how it is confirmed.
@@ -292,7 +318,10 @@ impl<'a> Builder<'a> {
                 looks,
                 details: kept,
             } = &mut self.index.slots[slot];
-            if *looks & look::DETAILED != 0 || !details.scale.numbers.is_empty() {
+            if !details.scale.numbers.is_empty() {
+                *looks |= look::SCALE;
+            }
+            if *looks & (look::DETAILED | look::SCALE) != 0 {
                 details.settle();
                 *kept = Some(Box::new(details));
             }
@@ -504,26 +533,26 @@ fn screens(mut grams: Vec<(u32, u64)>, length: u8) -> impl Iterator<Item = (u32,
     groups.into_iter()
 }
 
-/// A mark, what goes with the slot, and a word by which most values are judged without the expectation itself being looked
-/// at.
-fn judge(operator: TextOperator, folded: &[u8]) -> Option<(u32, u32, u32)> {
-    let (mark, judging) = match operator {
-        TextOperator::Equals => return Some((mark::EQUALS, 0, hash::text(folded) as u32)),
-        TextOperator::StartsWith => (mark::STARTS, &folded[..folded.len().min(4)]),
-        TextOperator::EndsWith => (mark::ENDS, &folded[folded.len().saturating_sub(4)..]),
+/// How a condition on a text is marked, and which trait must lie in which range for it to hold.
+fn judge(operator: TextOperator, folded: &[u8]) -> Option<(u32, u32, u32, u32)> {
+    // All that begins alike lies together, in the order of the bytes.
+    let span = |length: usize| u32::MAX.checked_shr(8 * length as u32).unwrap_or(0);
+    Some(match operator {
+        TextOperator::Equals => (mark::EQUALS, traits::HASH, hash::text(folded) as u32, 0),
+        TextOperator::StartsWith => {
+            let from = traits::first(folded);
+            (mark::STARTS, traits::FIRST, from, span(folded.len()))
+        }
+        TextOperator::EndsWith => {
+            let from = traits::last(folded);
+            (mark::ENDS, traits::LAST, from, span(folded.len()))
+        }
         // Any gram would do; those at the ends are more often shared by other words.
         TextOperator::Contains => {
             let four = folded.get(folded.len().saturating_sub(4) / 2..)?.get(..4)?;
-            return Some((mark::HAS, 0, gram(four) as u32));
+            (mark::HAS, traits::TEXT, gram(four) as u32, 0)
         }
-    };
-    let length = (judging.len() as u32).checked_sub(1)? << mark::LENGTH;
-    let all = if judging.len() == folded.len() {
-        mark::ALL
-    } else {
-        0
-    };
-    Some((mark, length | all, gram(judging) as u32))
+    })
 }
 
 /// The pieces of a needle by which it may be found: offset, length, bytes.

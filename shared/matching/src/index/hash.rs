@@ -1,4 +1,4 @@
-//! Hashing of texts regardless of case, eight bytes at a time.
+//! Hashing of texts regardless of case, sixty-four bytes at a time.
 //!
 //! The function is fixed, so that compiling is deterministic. Its table is filled by rules only; documents merely look
 //! things up, so a document cannot make it slow.
@@ -8,14 +8,14 @@ const MIX: u64 = 0xD6E8_FEB8_6659_FD93;
 const LENGTH: u64 = 0xA076_1D64_78BD_642F;
 
 /// Multiplies to 128 bits and folds the halves together.
-#[inline]
+#[inline(always)]
 pub(crate) fn fold_multiply(left: u64, right: u64) -> u64 {
     let product = u128::from(left) * u128::from(right);
     (product as u64) ^ ((product >> 64) as u64)
 }
 
 /// Lower-cases the ASCII letters among eight bytes.
-#[inline]
+#[inline(always)]
 pub(crate) fn lower(bytes: u64) -> u64 {
     const EACH: u64 = 0x0101_0101_0101_0101;
     let low = bytes & (0x7F * EACH);
@@ -25,21 +25,86 @@ pub(crate) fn lower(bytes: u64) -> u64 {
     bytes | (upper >> 2)
 }
 
+/// Bytes that are hashed at a time.
+pub(crate) const CHUNK: usize = 64;
+
+type Words = [u64; CHUNK / 8];
+
 /// The hash of a text that is ASCII, or folded already; ASCII letters count as lower case.
 #[inline]
 pub(crate) fn text(bytes: &[u8]) -> u64 {
-    let mut hash = START ^ (bytes.len() as u64).wrapping_mul(LENGTH);
+    let mut hash = seed(bytes.len());
     let mut rest = bytes;
-    while rest.len() > 8 {
-        let (chunk, behind) = rest.split_at(8);
-        hash = fold_multiply(hash ^ lower(eight(chunk)), MIX);
+    while let Some((chunk, behind)) = rest.split_first_chunk()
+        && !behind.is_empty()
+    {
+        hash = mix(hash, words(chunk));
         rest = behind;
     }
-    let last = match bytes.last_chunk::<8>() {
-        Some(last) => u64::from_le_bytes(*last),
-        None => short(bytes),
+    let mut last = [0; CHUNK];
+    last[..rest.len()].copy_from_slice(rest);
+    mix(hash, words(&last))
+}
+
+/// Takes the first `left` bytes, at most all, into a hash begun by [`seed`], as [`text`] does; and these bytes, ASCII
+/// letters in lower case, with zeros behind.
+#[inline(always)]
+pub(crate) fn chunk(hash: u64, bytes: &[u8; CHUNK], left: usize) -> ([u8; CHUNK], u64) {
+    /// Ones, then as many zeros.
+    static MASK: [u8; 2 * CHUNK] = {
+        let mut mask = [0; 2 * CHUNK];
+        let mut at = 0;
+        while at < CHUNK {
+            mask[at] = 0xFF;
+            at += 1;
+        }
+        mask
     };
-    fold_multiply(hash ^ lower(last), MIX)
+    let mut masked = *bytes;
+    for (byte, mask) in masked
+        .iter_mut()
+        .zip(&MASK[CHUNK - left.min(CHUNK)..][..CHUNK])
+    {
+        *byte &= mask;
+    }
+    let words = words(&masked);
+    let mut folded = [0; CHUNK];
+    for (at, word) in words.iter().enumerate() {
+        folded[8 * at..][..8].copy_from_slice(&word.to_le_bytes());
+    }
+    (folded, mix(hash, words))
+}
+
+/// The bytes eight a word, ASCII letters in lower case.
+#[inline(always)]
+fn words(bytes: &[u8; CHUNK]) -> Words {
+    let mut words = [0; CHUNK / 8];
+    for (at, word) in words.iter_mut().enumerate() {
+        *word = lower(eight(&bytes[8 * at..]));
+    }
+    words
+}
+
+/// What the hash of a text of so many bytes begins with.
+#[inline(always)]
+pub(crate) fn seed(length: usize) -> u64 {
+    START ^ (length as u64).wrapping_mul(LENGTH)
+}
+
+/// Takes in sixty-four bytes. All of them at once: what is shorter costs little more than to ask how long it is.
+#[inline(always)]
+fn mix(hash: u64, words: Words) -> u64 {
+    const KEYS: [u64; 4] = [
+        MIX,
+        0xE703_7ED1_A0B4_28DB,
+        0x8EBC_6AF0_9C88_C6E3,
+        0x5899_65CC_7537_4CC3,
+    ];
+    let mut mixed = hash;
+    for (pair, key) in KEYS.iter().enumerate() {
+        mixed ^= fold_multiply(words[2 * pair] ^ key, words[2 * pair + 1] ^ hash);
+    }
+    mixed
 }
 
 /// The first eight bytes of a text, ASCII letters in lower case; all of it, given its length, if it has no more.
@@ -80,7 +145,7 @@ fn short(bytes: &[u8]) -> u64 {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn eight(chunk: &[u8]) -> u64 {
     u64::from_le_bytes(*chunk.first_chunk().expect("split off at eight bytes"))
 }
@@ -112,8 +177,26 @@ mod tests {
     }
 
     #[test]
+    fn chunks_hash_as_the_text_they_are() {
+        let bytes: [u8; 128] = std::array::from_fn(|at| b'A' + (at % 64) as u8);
+        let (first, second) = bytes.split_first_chunk().unwrap();
+        let second = second.first_chunk().unwrap();
+        for length in 0..=64 {
+            let (kept, hash) = chunk(seed(length), first, length);
+            assert_eq!(hash, text(&bytes[..length]));
+            assert_eq!(kept[..length], bytes[..length].to_ascii_lowercase());
+            assert!(kept[length..].iter().all(|byte| *byte == 0));
+        }
+        for length in 65..=128 {
+            let (_, hash) = chunk(seed(length), first, length);
+            let (_, hash) = chunk(hash, second, length - 64);
+            assert_eq!(hash, text(&bytes[..length]));
+        }
+    }
+
+    #[test]
     fn every_byte_counts() {
-        for length in 1..40 {
+        for length in 1..140 {
             let plain = vec![b'_'; length];
             for position in 0..length {
                 let mut changed = plain.clone();

@@ -1,12 +1,16 @@
 use std::net::IpAddr;
 
+use fearless_simd::Level;
 use serde_json::Value;
 
-use super::{Index, SEVERAL, gram, hash, key, look, mark, pivot, prefix_gram, suffix_gram};
+use super::{
+    Index, SEVERAL, Screen, asked, gram, hash, key, look, mark, pivot, prefix_gram, suffix_gram,
+};
 use crate::conditions::{Asked, Code, Conditions};
 use crate::document::seen::{Seen, SeenValue};
+use crate::document::traits::{self, Traits};
+use crate::near;
 use crate::network::Network;
-use crate::number::Number;
 use crate::test::{Found, Reading, Test};
 
 /// What was found out in the document at hand, by position.
@@ -59,7 +63,7 @@ pub(crate) struct Batch {
     /// Where a pivot, or a list of several, lies, and the probe that found it.
     hits: Vec<(u32, u32)>,
     due: Vec<Due>,
-    /// Where grams may lie in a text.
+    /// Room for what passed a screen.
     places: Vec<u32>,
 }
 
@@ -97,6 +101,7 @@ struct Due {
 /// The table and the pivots with the sets of many rules are too large for the nearer caches. So each of them is visited for
 /// many values at a time: then the processor waits for several of them at once.
 pub(crate) struct Search<'a> {
+    pub(crate) level: Level,
     pub(crate) index: &'a Index,
     pub(crate) conditions: &'a Conditions,
     pub(crate) document: &'a [u8],
@@ -104,6 +109,8 @@ pub(crate) struct Search<'a> {
     /// whatever holds of it is asked of this once more.
     pub(crate) exact: Option<&'a Value>,
     pub(crate) seen: &'a Seen,
+    /// Noted once they are needed.
+    pub(crate) traits: &'a mut Traits,
     pub(crate) batch: &'a mut Batch,
     /// Pivots that need not be looked at again.
     pub(crate) done: &'a mut Notes,
@@ -115,10 +122,12 @@ pub(crate) struct Search<'a> {
 
 impl<'a> Search<'a> {
     pub(crate) fn run(&mut self) {
+        if self.index.always > 0 {
+            self.sets(0, self.index.always as usize);
+        }
         let seen = self.seen;
-        self.sets(0, self.index.always as usize);
         for (position, value) in (0..).zip(&seen.values) {
-            let looks = self.index.slots[value.slot as usize].looks;
+            let looks = self.index.slots[value.slot as usize].looks & !look::SCALE;
             if looks != 0 {
                 self.value(position, value, looks);
             }
@@ -126,7 +135,7 @@ impl<'a> Search<'a> {
         self.follow_up();
     }
 
-    #[inline]
+    #[inline(always)]
     fn value(&mut self, position: u32, value: &SeenValue, looks: u16) {
         const COMMON: u16 = look::TEXT | look::PARTS;
         let slot = value.slot;
@@ -143,6 +152,7 @@ impl<'a> Search<'a> {
     }
 
     /// All that is looked up less often than texts.
+    #[inline(never)]
     fn further(&mut self, position: u32, value: &SeenValue, looks: u16) {
         let slot = value.slot;
         if looks & (look::PRESENT | look::THRESHOLDS) != 0 && self.seen.is_latest(position, slot) {
@@ -196,7 +206,10 @@ impl<'a> Search<'a> {
         let Some(details) = &index.slots[slot as usize].details else {
             return;
         };
-        let (lowest, highest) = self.reach(slot);
+        self.describe();
+        let Some((lowest, highest)) = self.traits.reach(slot) else {
+            return;
+        };
         let below = details
             .rising
             .iter()
@@ -214,18 +227,12 @@ impl<'a> Search<'a> {
         self.batch.due.extend(due);
     }
 
-    /// Where the numbers of a slot lie among those that rules compare with: the lowest and the highest.
+    /// Sees to it that traits are noted.
     #[inline]
-    fn reach(&self, slot: u32) -> (u32, u32) {
-        let known = self.seen.slot(slot).reach();
-        known.unwrap_or_else(|| self.find_reach(slot))
-    }
-
-    #[cold]
-    fn find_reach(&self, slot: u32) -> (u32, u32) {
-        let scale = self.index.slots[slot as usize].details.as_ref();
-        let place = |number: Number| scale.map_or(0, |details| details.scale.place(number));
-        self.seen.find_reach(slot, self.document, place)
+    fn describe(&mut self) {
+        if !self.traits.noted {
+            self.index.describe(self.seen, self.document, self.traits);
+        }
     }
 
     fn networks(&mut self, value: u32, slot: u32, address: IpAddr) {
@@ -240,65 +247,92 @@ impl<'a> Search<'a> {
     }
 
     /// Looks up the beginnings, the ends and the grams of a text.
+    #[inline(never)]
     fn parts(&mut self, value: u32, slot: u32, text: &[u8]) {
         let index = self.index;
         let Some(details) = &index.slots[slot as usize].details else {
             return;
         };
+        let mut kept = std::mem::take(&mut self.batch.places);
+        kept.resize(Screen::STRETCH, 0);
+        let Some(places) = kept.first_chunk_mut() else {
+            return;
+        };
         if let Some(screen) = &details.prefix_screen {
-            for length in &details.prefixes {
-                let Some(prefix) = text.get(..*length as usize) else {
-                    break;
-                };
-                if screen.passes(prefix_gram(prefix)) {
+            let fit = details
+                .prefixes
+                .partition_point(|length| *length as usize <= text.len());
+            for lengths in details.prefixes[..fit].chunks(Screen::STRETCH) {
+                let mut count = 0;
+                for length in lengths {
+                    places[count % Screen::STRETCH] = *length;
+                    let gram = prefix_gram(&text[..*length as usize]);
+                    count += usize::from(screen.passes(gram));
+                }
+                for length in &places[..count] {
+                    let prefix = &text[..*length as usize];
                     self.probe(slot, hash::text(prefix), key::PREFIX, value, VALUE);
                 }
             }
         }
         if let Some(screen) = &details.suffix_screen {
-            for length in &details.suffixes {
-                let Some(start) = text.len().checked_sub(*length as usize) else {
-                    break;
-                };
-                let suffix = &text[start..];
-                if screen.passes(suffix_gram(suffix)) {
+            let fit = details
+                .suffixes
+                .partition_point(|length| *length as usize <= text.len());
+            for lengths in details.suffixes[..fit].chunks(Screen::STRETCH) {
+                let mut count = 0;
+                for length in lengths {
+                    places[count % Screen::STRETCH] = *length;
+                    let gram = suffix_gram(&text[text.len() - *length as usize..]);
+                    count += usize::from(screen.passes(gram));
+                }
+                for length in &places[..count] {
+                    let suffix = &text[text.len() - *length as usize..];
                     self.probe(slot, hash::text(suffix), key::SUFFIX, value, VALUE);
                 }
             }
         }
         let all = details.short_screens.iter();
         for screen in all.chain(&details.four_screen).chain(&details.eight_screen) {
-            let mut places = std::mem::take(&mut self.batch.places);
-            screen.places(text, &mut places);
             let length = usize::from(screen.length);
-            for at in places.drain(..) {
-                let gram = gram(&text[at as usize..][..length]);
-                self.probe(slot, gram, key::gram(screen.length), value, at);
+            let mut start = 0;
+            while start + length <= text.len() {
+                let end = text.len().min(start + Screen::STRETCH + length - 1);
+                let count = screen.places(self.level, &text[start..end], places);
+                for at in &places[..count] {
+                    let at = start + *at as usize;
+                    let gram = gram(&text[at..][..length]);
+                    self.probe(slot, gram, key::gram(screen.length), value, at as u32);
+                }
+                start += Screen::STRETCH;
             }
-            self.batch.places = places;
         }
+        self.batch.places = kept;
     }
 
-    #[inline]
+    #[inline(always)]
     fn probe(&mut self, slot: u32, hash: u64, purpose: u32, value: u32, at: u32) {
-        self.batch.probes.push(Probe {
-            hash: hash::bind(hash, slot, purpose),
-            value,
-            at,
-        });
+        let hash = hash::bind(hash, slot, purpose);
+        self.index.table.fetch(self.level, hash);
+        self.batch.probes.push(Probe { hash, value, at });
         if self.batch.probes.len() == BATCH {
             self.follow_up();
         }
     }
 
     /// Finds the pivots of all probes, and asks what is left of their sets.
+    #[inline(never)]
     fn follow_up(&mut self) {
-        let index = self.index;
+        let (index, level) = (self.index, self.level);
         let Batch {
             probes, hits, due, ..
         } = &mut *self.batch;
         for (position, probe) in (0..).zip(probes.iter()) {
             if let Some(found) = index.table.get(probe.hash) {
+                // Sets lie behind their pivot.
+                near::fetch(level, &index.records, found as usize);
+                near::fetch(level, &index.records, found as usize + 16);
+                near::fetch(level, &index.records, found as usize + 32);
                 hits.push((found, position));
             }
         }
@@ -307,11 +341,14 @@ impl<'a> Search<'a> {
             let records = &index.records[found as usize..];
             if let [SEVERAL, count, behind @ ..] = records {
                 let several = behind[..*count as usize].iter();
-                due.extend(several.map(|pivot| Due {
-                    pivot: *pivot,
-                    value,
-                    at,
-                    end: 0,
+                due.extend(several.map(|pivot| {
+                    near::fetch(level, &index.records, *pivot as usize);
+                    Due {
+                        pivot: *pivot,
+                        value,
+                        at,
+                        end: 0,
+                    }
                 }));
             } else {
                 due.push(Due {
@@ -341,7 +378,10 @@ impl<'a> Search<'a> {
         let Some((head, behind)) = records.split_first_chunk::<{ pivot::WORDS }>() else {
             return;
         };
-        let (slot, how) = (head[pivot::SLOT] & mark::SLOT, head[pivot::SLOT] >> 28);
+        let (slot, how) = (
+            head[pivot::SLOT] & pivot::SLOT_BITS,
+            head[pivot::SLOT] >> 28,
+        );
         if how == pivot::SURE {
             if self.exact.is_none() || self.holds_exactly(Code(head[pivot::CODE])) {
                 self.sets(start + pivot::WORDS, due.end as usize);
@@ -377,21 +417,18 @@ impl<'a> Search<'a> {
         let value = &seen.values[due.value as usize];
         let length = head[pivot::LENGTH] as usize;
         let how = head[pivot::SLOT] >> 28;
-        let text = match how {
-            pivot::ASK => {
-                let code = Code(head[pivot::CODE]);
-                return if due.at == VALUE {
-                    self.passes(code, value)
-                } else {
-                    self.holds(code)
-                };
-            }
-            pivot::EQUALS => seen.plain(value, self.document),
-            _ => Some(seen.folded(value)),
-        };
-        let Some(text) = text else {
+        if how == pivot::ASK {
+            let code = Code(head[pivot::CODE]);
+            return if due.at == VALUE {
+                self.passes(code, value)
+            } else {
+                self.holds(code)
+            };
+        }
+        if !value.has_text() {
             return false;
-        };
+        }
+        let text = seen.folded(value);
         let part = match how {
             pivot::EQUALS => (text.len() == length).then_some(text),
             pivot::STARTS => text.get(..length),
@@ -420,84 +457,62 @@ impl<'a> Search<'a> {
 
     /// Goes through sets of which the pivot holds.
     fn sets(&mut self, first: usize, end: usize) {
-        let (index, seen) = (self.index, self.seen);
-        let mut records = &index.records[first..end];
-        while let [rule, words, behind @ ..] = records {
-            let (left, rest) = behind.split_at(*words as usize);
+        self.describe();
+        let mut records = &self.index.records[first..end];
+        while let [rule, count, behind @ ..] = records {
+            let padded = count & asked::PADDED != 0;
+            let words = asked::WORDS * (count & !asked::PADDED) as usize;
+            let (left, rest) = behind.split_at(words);
             records = rest;
-            // Most sets end here, so this is asked before anything else.
-            if let [code, slot, hash, ..] = left
-                && *code & mark::ANY == mark::EQUALS
-                && seen.slot(*slot).lacks(*hash)
-            {
-                continue;
+            let mut left = left.as_chunks().0;
+            // Most sets end here. Which of the two they end by is not asked: the processor could not foresee the answer.
+            if let [one, two, more @ ..] = left {
+                if !(self.may_hold(one) & self.may_hold(two))
+                    || !more.iter().all(|words| self.may_hold(words))
+                {
+                    continue;
+                }
+                left = &left[..left.len() - usize::from(padded)];
             }
-            if self.all_hold(left) {
+            if left.iter().all(|words| self.one_holds(words)) {
                 self.matched.push(*rule as usize);
             }
         }
     }
 
+    /// Whether the trait that a condition of a set is about lies in its range.
+    #[inline(always)]
+    fn may_hold(&self, words: &[u32; asked::WORDS]) -> bool {
+        let position = words[asked::TRAIT] & !asked::ALL;
+        let (from, span) = (words[asked::FROM], words[asked::SPAN]);
+        self.traits.may_lie(position, from, span)
+    }
+
+    /// Whether a condition of a set holds of which the trait lies in the range.
     #[inline]
-    fn all_hold(&mut self, mut left: &[u32]) -> bool {
+    fn one_holds(&mut self, words: &[u32; asked::WORDS]) -> bool {
         let exact = self.exact.is_some();
-        while let [code, behind @ ..] = left {
-            // The codes of conditions on no text have their upper bit set.
-            let (code, marked) = (Code(*code & !mark::ANY), *code & mark::ANY);
-            let holds;
-            (holds, left) = match (marked, behind) {
-                (0, behind) => (self.holds(code), behind),
-                (_, [how, word, behind @ ..]) => {
-                    let slot = *how & mark::SLOT;
-                    let holds = match marked {
-                        mark::EQUALS => {
-                            let seen = self.seen.slot(slot);
-                            !seen.lacks(*word)
-                                && ((seen.is_known_to_equal(code.0) && !exact)
-                                    || self.equals(code, slot, *word))
-                        }
-                        mark::ABOVE => self.reach(slot).1 >= *word && (!exact || self.holds(code)),
-                        mark::BELOW => self.reach(slot).0 <= *word && (!exact || self.holds(code)),
-                        _ => self.judge(marked, *how, *word, code),
-                    };
-                    (holds, behind)
-                }
-                _ => (false, behind),
-            };
-            if !holds {
-                return false;
+        // The codes of conditions on no text have their upper bit set.
+        let code = Code(words[asked::CODE] & !mark::ANY);
+        let position = words[asked::TRAIT] & !asked::ALL;
+        match words[asked::CODE] & mark::ANY {
+            mark::EQUALS => {
+                let slot = traits::slot(position);
+                (!exact && self.seen.slot(slot).is_known_to_equal(code.0))
+                    || self.equals(code, slot, words[asked::FROM])
             }
+            mark::ABOVE | mark::BELOW => !exact || self.holds(code),
+            mark::STARTS | mark::ENDS => {
+                let told = words[asked::TRAIT] & asked::ALL != 0 && self.traits.is_known(position);
+                (told && !exact) || self.holds(code)
+            }
+            mark::HAS => {
+                let (seen, slot) = (self.seen, traits::slot(position));
+                let gram = words[asked::FROM];
+                seen.of(slot).any(|value| seen.may_have(value, gram)) && self.holds(code)
+            }
+            _ => self.holds(code),
         }
-        true
-    }
-
-    /// Whether a condition on parts of texts holds, given its mark and what follows that.
-    fn judge(&mut self, marked: u32, how: u32, word: u32, code: Code) -> bool {
-        let seen = self.seen;
-        let slot = how & mark::SLOT;
-        let (may, sure) = if marked == mark::HAS {
-            (seen.of(slot).any(|value| seen.may_have(value, word)), false)
-        } else {
-            let starts = marked == mark::STARTS;
-            (self.ends(starts, slot, how, word), how & mark::ALL != 0)
-        };
-        may && ((sure && self.exact.is_none()) || self.holds(code))
-    }
-
-    /// Whether any text of a slot begins, or ends, with up to four bytes.
-    #[inline]
-    fn ends(&self, starts: bool, slot: u32, how: u32, word: u32) -> bool {
-        let seen = self.seen;
-        let length = (how >> mark::LENGTH & 3) as usize + 1;
-        seen.of(slot).any(|value| {
-            let text = seen.folded(value);
-            let part = if starts {
-                text.get(..length)
-            } else {
-                text.len().checked_sub(length).map(|start| &text[start..])
-            };
-            part.is_some_and(|part| gram(part) as u32 == word)
-        })
     }
 
     /// Whether any value of a slot is the text of a condition, given the lower half of its hash.
@@ -548,15 +563,13 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Whether a text, folded but perhaps for the case of ASCII letters, is a needle of the same length.
+/// Whether a folded text is a needle of the same length.
 #[inline]
 fn is_needle(text: &[u8], needle: &[u32]) -> bool {
     let (fours, rest) = text.as_chunks::<4>();
-    let mut words = needle.iter();
-    let lower = |bytes: u64| hash::lower(bytes) as u32;
-    fours
-        .iter()
-        .zip(&mut words)
-        .all(|(four, word)| lower(u32::from_le_bytes(*four).into()) == *word)
-        && words.next().is_none_or(|word| lower(gram(rest)) == *word)
+    let (words, last) = needle.split_at(fours.len().min(needle.len()));
+    let differs = fours.iter().zip(words).fold(0, |differs, (four, word)| {
+        differs | (u32::from_le_bytes(*four) ^ word)
+    });
+    differs == 0 && last.first().is_none_or(|word| gram(rest) as u32 == *word)
 }

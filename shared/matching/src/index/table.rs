@@ -1,9 +1,16 @@
+use fearless_simd::Level;
+
+use crate::near;
+
 /// A hash table from 64-bit hashes to numbers, built once: open addressing, eight bytes an entry.
 ///
 /// It keeps half of the hash, so what it finds is to be confirmed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Table {
+    /// Two more than are used, so that two can always be looked at.
     entries: Vec<Entry>,
+    /// How many entries a search may start at.
+    starts: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -17,8 +24,10 @@ impl Table {
     /// Room for so many hashes and no more.
     pub(crate) fn with_room(hashes: usize) -> Self {
         // Half of it stays free: most lookups find nothing, and end at the first free entry.
+        let starts = 2 * hashes + 1;
         Self {
-            entries: vec![Entry::default(); 2 * hashes + 1],
+            entries: vec![Entry::default(); starts + 2],
+            starts: starts as u64,
         }
     }
 
@@ -26,58 +35,67 @@ impl Table {
     ///
     /// The other may have been entered under another hash of which the kept half is the same.
     pub(crate) fn insert(&mut self, hash: u64, value: u32) -> Option<u32> {
-        let mut at = self.start(hash);
-        while self.entries[at].value != 0 {
-            if self.entries[at].tag == hash as u32 {
-                return Some(self.entries[at].value - 1);
-            }
-            at = self.after(at);
+        if let Some(other) = self.get(hash) {
+            return Some(other);
         }
+        let start = self.start(hash);
+        let free = self.entries[start..]
+            .iter()
+            .position(|entry| entry.value == 0);
+        let at = start + free.expect("the last two entries are free");
         self.entries[at] = Entry {
             tag: hash as u32,
             value: value + 1,
         };
+        if at + 2 >= self.entries.len() {
+            self.entries.resize(at + 3, Entry::default());
+        }
         None
     }
 
     /// Puts others in the place of all numbers.
     pub(crate) fn replace(&mut self, other: impl Fn(u32) -> u32) {
+        self.entries.shrink_to_fit();
         for entry in self.entries.iter_mut().filter(|entry| entry.value != 0) {
             entry.value = other(entry.value - 1) + 1;
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, hash: u64) -> Option<u32> {
-        if self.entries.is_empty() {
-            return None;
+        let start = self.start(hash);
+        let [first, second] = self.entries.get(start..)?.first_chunk()?;
+        let tag = hash as u32;
+        // Which of the two it is cannot be foreseen, so it is found out without branching.
+        let second_value = if second.tag == tag { second.value } else { 0 };
+        let value = if first.tag == tag {
+            first.value
+        } else {
+            second_value
+        };
+        if value == 0 && first.value != 0 && second.value != 0 {
+            return self.get_behind(start + 2, tag);
         }
-        let mut at = self.start(hash);
-        loop {
-            let entry = self.entries[at];
-            if entry.value == 0 {
-                return None;
-            }
-            if entry.tag == hash as u32 {
-                return Some(entry.value - 1);
-            }
-            at = self.after(at);
-        }
+        value.checked_sub(1)
+    }
+
+    #[inline(never)]
+    fn get_behind(&self, start: usize, tag: u32) -> Option<u32> {
+        let mut entries = self.entries[start..].iter();
+        let found = entries.find(|entry| entry.value == 0 || entry.tag == tag)?;
+        found.value.checked_sub(1)
+    }
+
+    /// Has the processor bring near what [`Table::get`] will look at.
+    #[inline(always)]
+    pub(crate) fn fetch(&self, level: Level, hash: u64) {
+        near::fetch(level, &self.entries, self.start(hash));
     }
 
     /// Spreads the upper half of the hash evenly over the entries.
-    #[inline]
+    #[inline(always)]
     fn start(&self, hash: u64) -> usize {
-        (((hash >> 32) * self.entries.len() as u64) >> 32) as usize
-    }
-
-    #[inline]
-    fn after(&self, at: usize) -> usize {
-        if at + 1 == self.entries.len() {
-            0
-        } else {
-            at + 1
-        }
+        (((hash >> 32) * self.starts) >> 32) as usize
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -103,6 +121,22 @@ mod tests {
         }
         assert_eq!(table.get(1), None);
         assert_eq!(Table::default().get(1), None);
+    }
+
+    #[test]
+    fn what_does_not_fit_goes_behind() {
+        let mut table = Table::with_room(3);
+        for value in 0..40 {
+            let hash = u64::MAX << 32 | u64::from(value) << 8;
+            assert_eq!(table.insert(hash, value), None);
+        }
+        for value in 0..40 {
+            assert_eq!(
+                table.get(u64::MAX << 32 | u64::from(value) << 8),
+                Some(value)
+            );
+        }
+        assert_eq!(table.get(u64::MAX << 32 | 7), None);
     }
 
     #[test]

@@ -156,6 +156,12 @@ impl Edge {
         some(self.named)
     }
 
+    /// By name, if that is all.
+    #[inline]
+    pub(crate) fn only_named(&self) -> Option<u32> {
+        (self.positional == NONE).then_some(self.named)
+    }
+
     /// By a number that is taken for a name here.
     #[inline]
     pub(crate) fn positional(&self) -> Option<u32> {
