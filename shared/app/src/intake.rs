@@ -12,7 +12,9 @@ use crate::run::{Run, RunState, StartedBy};
 use crate::store::{FindingRecord, StoreError, word};
 use jiff::Timestamp;
 use quench_automations::{Automation, Match};
-use quench_findings::{CustomAction, Finding, Refusal, Transition, decode, transition};
+use quench_findings::{
+    CustomAction, Finding, Refusal, Transition, decode, is_own_write, transition,
+};
 use quench_matching::Explanation;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -26,6 +28,11 @@ use tracing::Instrument;
 const ATTEMPTS: usize = 16;
 /// Pending findings that a sweep takes up at once: they have to find room in the memory of a function.
 const SWEEP: u32 = 100;
+
+/// Room for the payloads that this process works on at once, in kilobytes of them: with all that is made of one it takes
+/// some hundred times its size while it is worked on, and a batch may hold ten large ones.
+static ROOM: Semaphore = Semaphore::const_new(MOST_ROOM as usize);
+const MOST_ROOM: u32 = 512;
 
 /// What came of a payload.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -120,6 +127,9 @@ impl IntakeError {
 /// # Errors
 /// The store or the definitions in it fail. What was taken in until then stays so; deliver the payload again.
 pub async fn intake(app: &App, payload: &[u8]) -> Result<Intake, IntakeError> {
+    let kilobytes = u32::try_from(payload.len() / 1024 + 1).unwrap_or(MOST_ROOM);
+    // It is never closed; and a payload larger than all the room has it alone.
+    let _room = ROOM.acquire_many(kilobytes.min(MOST_ROOM)).await;
     let decoded = decode(payload);
     let catalog = app.catalog().await?;
     let mut taken = Intake {
@@ -196,7 +206,10 @@ async fn take(app: &App, catalog: &Catalog, finding: Finding) -> Result<Arrival,
             continue;
         }
         let now = app.clock.now();
-        let transition = transition(known.as_ref().map(|known| &known.finding), &finding);
+        let before = known.as_ref().map(|known| &known.finding);
+        let transition = transition(before, &finding);
+        // What Quench itself wrote to the finding is known, but starts nothing: it would come round again.
+        let own = before.is_some_and(|before| is_own_write(before, &finding));
         let Some(mut record) = next_record(known, &finding, transition, now) else {
             return Ok(Arrival {
                 finding,
@@ -204,7 +217,7 @@ async fn take(app: &App, catalog: &Catalog, finding: Finding) -> Result<Arrival,
                 matched,
             });
         };
-        let found = match record.pending {
+        let found = match record.pending && !own {
             true => evaluate(app, catalog, &record)?,
             false => Vec::new(),
         };
@@ -284,7 +297,7 @@ fn evaluate<'a>(
     record: &FindingRecord,
 ) -> Result<Vec<Match<'a>>, CatalogError> {
     let now = app.clock.now();
-    let rulebook = catalog.rulebook()?;
+    let rulebook = &catalog.rules(record.finding.kind)?.rulebook;
     Ok(rulebook.evaluate(&record.finding, record.transition, now))
 }
 
@@ -366,11 +379,9 @@ pub(crate) async fn enqueue(app: &App, run: &str, now: Timestamp) -> Result<(), 
 }
 
 fn version(catalog: &Catalog, automation: &Automation) -> String {
-    catalog
-        .automations
-        .get(&automation.name)
-        .cloned()
-        .unwrap_or_default()
+    let rules = catalog.rules(automation.trigger).ok();
+    let version = rules.and_then(|rules| rules.version(&automation.name));
+    version.unwrap_or_default().to_owned()
 }
 
 /// The id of the run that this cause makes, however often it is heard of.

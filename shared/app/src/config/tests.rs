@@ -105,7 +105,10 @@ fn all_faults_are_told_at_once_by_variable() {
         ("QUENCH_RETENTION_DAYS", "0"),
         ("QUENCH_SENDERS", r#"{"forge": {"scheme": "rot13"}}"#),
         ("QUENCH_ACTIONS", "Tell"),
-        ("QUENCH_REMEDIATION_ROLE", "arn:aws:iam::111122223333:role/x"),
+        (
+            "QUENCH_REMEDIATION_ROLE",
+            "arn:aws:iam::111122223333:role/x",
+        ),
         ("QUENCH_EXTERNAL_ID", "hunter 2"),
         ("QUENCH_ALOW_HOSTS", "x"),
     ])

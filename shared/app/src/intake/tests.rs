@@ -462,3 +462,112 @@ proptest! {
         prop_assert_eq!(once, often);
     }
 }
+
+#[tokio::test]
+async fn payloads_that_leave_no_room_for_others_are_all_taken_in() {
+    let folder = TempDir::new().unwrap();
+    let app = with_rules(folder.path()).await;
+    let payloads: Vec<Vec<u8>> = ["one", "two", "three"]
+        .iter()
+        .map(|name| {
+            let mut large: serde_json::Value =
+                serde_json::from_slice(&event(name, false, 1)).unwrap();
+            large["detail"]["padding"] = "x".repeat(MOST_ROOM as usize * 1100).into();
+            large.to_string().into_bytes()
+        })
+        .collect();
+    let (one, two, three) = tokio::join!(
+        intake(&app, &payloads[0]),
+        intake(&app, &payloads[1]),
+        intake(&app, &payloads[2])
+    );
+    for taken in [one, two, three] {
+        assert_eq!(taken.unwrap().findings.len(), 1);
+    }
+}
+
+/// A threat that Security Hub tells of, with its workflow status and its note.
+fn threat(status: &str, note: Option<(&str, &str)>) -> Vec<u8> {
+    let mut finding = serde_json::json!({
+        "SchemaVersion": "2018-10-08",
+        "Id": "threat-1",
+        "ProductArn": "arn:aws:securityhub:eu-west-1::product/111122223333/default",
+        "GeneratorId": "detector",
+        "AwsAccountId": "111122223333",
+        "Types": ["TTPs/Discovery"],
+        "Title": "Somebody looks around",
+        "UpdatedAt": moment(0).to_string(),
+        "Severity": { "Label": "HIGH" },
+        "Workflow": { "Status": status },
+        "RecordState": "ACTIVE",
+        "Resources": [{ "Type": "Other", "Id": "x" }],
+    });
+    if let Some((by, text)) = note {
+        finding["Note"] = serde_json::json!({ "Text": text, "UpdatedBy": by });
+    }
+    let event = serde_json::json!({
+        "source": "aws.securityhub",
+        "detail-type": "Security Hub Findings - Imported",
+        "detail": { "findings": [finding] },
+    });
+    event.to_string().into_bytes()
+}
+
+#[tokio::test]
+async fn what_quench_wrote_back_to_a_finding_starts_nothing() {
+    const FOLLOW: &str = "\
+playbook: note
+triggers: [alert]
+steps:
+  - id: end
+    stop: { reason: noted }
+---
+automation: follow
+trigger: alert
+on: [created, changed, resolved]
+run:
+  - playbook: note
+";
+    let folder = TempDir::new().unwrap();
+    let app = app(folder.path(), &Clock::manual(moment(0))).await;
+    apply(&app, FOLLOW).await;
+    let quench = quench_findings::NOTES_SIGNED_BY;
+    for (payload, transition, started) in [
+        (threat("NEW", None), Transition::Created, 1),
+        // Ours, and once more.
+        (
+            threat("NOTIFIED", Some((quench, "on it"))),
+            Transition::Changed,
+            0,
+        ),
+        (
+            threat("NOTIFIED", Some((quench, "on it"))),
+            Transition::Repeated,
+            0,
+        ),
+        // Somebody's, with our note still there.
+        (
+            threat("NEW", Some((quench, "on it"))),
+            Transition::Changed,
+            1,
+        ),
+        (
+            threat("RESOLVED", Some((quench, "done"))),
+            Transition::Resolved,
+            0,
+        ),
+        (
+            threat("NEW", Some(("somebody", "not at all"))),
+            Transition::Changed,
+            1,
+        ),
+    ] {
+        let taken = intake(&app, &payload).await.unwrap();
+        let arrival = &taken.findings[0];
+        assert_eq!(arrival.transition, transition);
+        assert_eq!(arrival.runs().count(), started, "{transition:?}");
+    }
+    let known = app.store.finding("threat-1").await.unwrap().unwrap();
+    assert!(!known.pending);
+    assert_eq!(known.sequence, 5);
+}
