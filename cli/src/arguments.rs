@@ -60,6 +60,11 @@ pub(crate) enum Command {
     Runs(Runs),
     /// Run a playbook for a stored finding by hand.
     Trigger(Trigger),
+    /// What can be done to resources: name, risk, parameters, permissions.
+    #[command(subcommand)]
+    Remediations(Remediations),
+    /// Plan a remediation of one resource by hand, or apply it.
+    Remediate(Remediate),
     /// Made-up findings for trying things out.
     #[command(subcommand)]
     Samples(Samples),
@@ -78,9 +83,12 @@ impl Command {
     /// Whether it changes nothing, so that it may break off when nobody reads on.
     pub(crate) fn only_shows(&self) -> bool {
         match self {
-            Self::Demo | Self::Serve(_) | Self::Ingest(_) | Self::Apply(_) | Self::Trigger(_) => {
-                false
-            }
+            Self::Demo
+            | Self::Serve(_)
+            | Self::Ingest(_)
+            | Self::Apply(_)
+            | Self::Trigger(_)
+            | Self::Remediate(_) => false,
             Self::Decode(_) => true,
             Self::Automations(command) => matches!(
                 command,
@@ -90,7 +98,8 @@ impl Command {
             Self::Connections(command) => !matches!(command, Connections::Delete { .. }),
             Self::Organization => true,
             Self::Findings(command) => !matches!(command, Findings::Delete { .. }),
-            Self::Runs(command) => !matches!(command, Runs::Retry { .. }),
+            Self::Runs(command) => matches!(command, Runs::List { .. } | Runs::Show { .. }),
+            Self::Remediations(_) => true,
             Self::Samples(command) => !matches!(command, Samples::Send { .. }),
             Self::Approvals(command) => {
                 matches!(command, Approvals::List { .. } | Approvals::Show { .. })
@@ -213,14 +222,79 @@ pub(crate) enum Runs {
         #[command(flatten)]
         page: Page,
     },
-    /// Show one with its journal.
-    Show { id: String },
+    /// Show one with its journal: for each remediation what was planned, what became of it and how to undo it.
+    Show {
+        id: String,
+        /// Show long values whole.
+        #[arg(long)]
+        full: bool,
+    },
     /// Take a failed run up again at the step that failed.
     Retry {
         id: String,
         #[command(flatten)]
         patience: Patience,
     },
+    /// Restore what a run has changed, the last change first; what changed since is left alone and told.
+    Undo {
+        id: String,
+        /// Path or id of a step: only what that one has changed.
+        #[arg(long, value_name = "STEP")]
+        step: Option<String>,
+        #[command(flatten)]
+        patience: Patience,
+    },
+}
+
+/// How far remediations may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum How {
+    /// Plan and write down; change nothing.
+    Observe,
+    /// Plan, ask people, and apply what they approved.
+    Approve,
+    /// Plan and apply.
+    Enforce,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Remediations {
+    /// List them.
+    List,
+    /// Show one.
+    Show { name: String },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Remediate {
+    /// Name of a remediation; `quench remediations list` shows those there are.
+    pub(crate) name: String,
+    /// Id of the stored finding that it mends.
+    #[arg(long, value_name = "ID", required_unless_present_any = ["resource", "account"])]
+    pub(crate) finding: Option<String>,
+    /// ARN or id of the resource [default: the one of the finding that the remediation takes].
+    #[arg(long, value_name = "ARN")]
+    pub(crate) resource: Option<String>,
+    /// Account of the resource, where neither ARN nor finding says [default: that of the credentials].
+    #[arg(long, value_name = "DIGITS")]
+    pub(crate) account: Option<String>,
+    /// Region of the resource, where neither ARN nor finding says [default: `AWS_REGION`].
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Option<String>,
+    /// Value of a parameter, lists with commas. May be given again.
+    #[arg(long = "with", value_name = "NAME=VALUE", value_parser = pair)]
+    pub(crate) with: Vec<(String, String)>,
+    /// How far it may go.
+    #[arg(long, value_enum, default_value = "observe")]
+    pub(crate) mode: How,
+    /// Address of somebody who is asked. May be given again.
+    #[arg(long = "approver", value_name = "ADDRESS")]
+    pub(crate) approvers: Vec<String>,
+    /// Apply what is of high risk without asking on the terminal.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
 }
 
 /// Reads a loopback address.
@@ -269,6 +343,9 @@ pub(crate) struct Trigger {
     /// Value of a parameter; text, or JSON where it reads as such. May be given again.
     #[arg(long = "with", value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) with: Vec<(String, String)>,
+    /// How far its remediations may go [default: observe].
+    #[arg(long, value_enum)]
+    pub(crate) mode: Option<How>,
     #[command(flatten)]
     pub(crate) patience: Patience,
 }

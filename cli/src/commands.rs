@@ -21,6 +21,8 @@ mod findings;
 mod ingest;
 mod organization;
 mod playbooks;
+mod remediate;
+mod remediations;
 mod runs;
 mod samples;
 mod serve;
@@ -155,6 +157,8 @@ pub(crate) async fn perform(arguments: Arguments) -> anyhow::Result<Verdict> {
         Command::Findings(command) => findings::perform(&scene, command).await,
         Command::Runs(command) => runs::perform(&scene, command).await,
         Command::Trigger(arguments) => trigger::perform(&scene, &arguments).await,
+        Command::Remediations(command) => remediations::perform(&scene, &command),
+        Command::Remediate(arguments) => remediate::perform(&scene, &arguments).await,
         Command::Samples(command) => samples::perform(&scene, command).await,
         Command::Approvals(command) => approvals::perform(&scene, command).await,
         Command::DeadLetters(command) => dead_letters::perform(&scene, command).await,

@@ -1,5 +1,8 @@
 //! How findings, runs and journals look.
 
+pub(crate) mod change;
+pub(crate) mod remedy;
+
 use std::io;
 
 use jiff::Timestamp;
@@ -69,6 +72,13 @@ pub(crate) fn finding_json(finding: &Finding) -> Value {
 pub(crate) fn run_json(run: &Run) -> Value {
     let mut value = json!(run);
     value["finding"] = finding_json(&run.finding);
+    value
+}
+
+/// The same with its journal.
+pub(crate) fn run_with(run: &Run, journal: &[Entry]) -> Value {
+    let mut value = run_json(run);
+    value["journal"] = json!(journal);
     value
 }
 
@@ -146,6 +156,14 @@ pub(crate) fn mark(output: Output, held: bool) -> String {
     } else {
         output.look(Look::Bad, "✗")
     }
+}
+
+/// Prints lines, each after the same space.
+pub(crate) fn indented(output: Output, lines: &[String], indent: &str) -> io::Result<()> {
+    for line in lines {
+        output.text(format!("{indent}{line}"))?;
+    }
+    Ok(())
 }
 
 /// Cuts text that is too long for its place.
@@ -255,14 +273,18 @@ fn event(output: Output, entry: &Entry) -> String {
         ),
         Event::Waiting { until } => format!("pauses until {}", time(*until)),
         Event::Reopened => "taken up again".to_owned(),
-        Event::Planned { plan, mode } => match &plan.nothing_to_do {
-            Some(why) => format!("planned{again}: nothing to do: {}", one_line(why)),
-            None => format!(
-                "planned{again} ({}): {}",
+        Event::Planned { plan, mode } => {
+            let planned = format!(
+                "planned{again} ({}): {} for {}",
                 word(mode),
-                counted(plan.changes.len(), "change")
-            ),
-        },
+                plan.remediation,
+                one_line(&plan.target.to_string())
+            );
+            match &plan.nothing_to_do {
+                Some(why) => format!("{planned}: nothing to do: {}", one_line(why)),
+                None => format!("{planned}: {}", counted(plan.changes.len(), "change")),
+            }
+        }
         Event::Proposed { content, mode, .. } => format!(
             "written down{again} ({}) {}",
             word(mode),

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use quench_app::intake::{Intake, intake};
-use quench_app::worker;
+use quench_app::worker::{self, Drained};
 use quench_app::{App, RunState};
 use quench_findings::Transition;
 use serde_json::json;
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Scene, Verdict};
 use crate::arguments::{Ingest, Patience};
 use crate::input::{self, Payload};
-use crate::output::{Look, Progress, one_line};
+use crate::output::{Look, Output, Progress, one_line};
 use crate::report;
 
 /// Takes payloads in and sees the runs they start through.
@@ -124,21 +124,14 @@ pub(super) async fn finish(
     runs: &[String],
 ) -> anyhow::Result<Verdict> {
     let output = scene.output;
-    let mut progress = Progress::new(output);
-    let patience = Duration::from_secs(patience.wait);
-    let drained = worker::finish(app, runs, patience, |drained| {
-        progress.show(&format!("{} runs done", drained.done));
-    })
-    .await?;
-    drop(progress);
+    let drained = drain(scene, app, patience, runs).await?;
     let mut good = true;
     for id in runs {
         let Some(run) = app.store.run(id).await? else {
             continue;
         };
         let journal = app.store.journal(id).await?;
-        let mut value = report::run_json(&run);
-        value["journal"] = json!(journal);
+        let value = report::run_with(&run, &journal);
         output.object(&json!({"event": "run", "run": value}))?;
         good &= !matches!(run.state, RunState::Failed { .. });
         output.text(format!(
@@ -149,6 +142,28 @@ pub(super) async fn finish(
         ))?;
         report::journal(output, &journal, "  ")?;
     }
+    tell_unfinished(output, &drained)?;
+    Ok(Verdict::of(good))
+}
+
+/// Runs what is due until these runs are finished or the patience ends.
+pub(super) async fn drain(
+    scene: &Scene,
+    app: &App,
+    patience: Patience,
+    runs: &[String],
+) -> anyhow::Result<Drained> {
+    let mut progress = Progress::new(scene.output);
+    let patience = Duration::from_secs(patience.wait);
+    let drained = worker::finish(app, runs, patience, |drained| {
+        progress.show(&format!("{} runs done", drained.done));
+    })
+    .await?;
+    Ok(drained)
+}
+
+/// Says what is left to do.
+pub(super) fn tell_unfinished(output: Output, drained: &Drained) -> anyhow::Result<()> {
     if let (true, Some(next)) = (drained.unfinished > 0, drained.next) {
         output.text(format!(
             "{} unfinished; the next goes on at {}, with the next command that waits for it or with `quench serve`",
@@ -156,5 +171,5 @@ pub(super) async fn finish(
             report::time(next)
         ))?;
     }
-    Ok(Verdict::of(good))
+    Ok(())
 }

@@ -1,11 +1,12 @@
 use anyhow::bail;
-use quench_app::{App, Run, RunFilter, RunStage, StartedBy};
+use quench_app::{App, Run, RunFilter, RunStage, RunState, StartedBy};
 use serde_json::json;
 
+use super::trigger::whoever;
 use super::{Scene, Verdict, ingest};
 use crate::arguments::{Patience, Runs};
-use crate::output::Output;
-use crate::report;
+use crate::output::{Output, one_line};
+use crate::report::{self, change::Fold};
 
 pub(crate) async fn perform(scene: &Scene, command: Runs) -> anyhow::Result<Verdict> {
     let app = scene.open().await?;
@@ -25,8 +26,14 @@ pub(crate) async fn perform(scene: &Scene, command: Runs) -> anyhow::Result<Verd
             };
             list(output, &app.store.runs(&filter, page.into()).await?)?;
         }
-        Runs::Show { id } => show(&app, output, &find(&app, &id).await?).await?,
+        Runs::Show { id, full } => {
+            let fold = if full { Fold::Nothing } else { Fold::Long };
+            show(&app, output, &find(&app, &id).await?, fold).await?;
+        }
         Runs::Retry { id, patience } => return retry(scene, &app, &id, patience).await,
+        Runs::Undo { id, step, patience } => {
+            return undo(scene, &app, &id, step.as_deref(), patience).await;
+        }
     }
     Ok(Verdict::Good)
 }
@@ -77,7 +84,7 @@ fn list(output: Output, runs: &[Run]) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn show(app: &App, output: Output, run: &Run) -> anyhow::Result<()> {
+async fn show(app: &App, output: Output, run: &Run, fold: Fold) -> anyhow::Result<()> {
     let journal = app.store.journal(&run.id).await?;
     let mut value = json!(run);
     value["journal"] = json!(journal);
@@ -98,6 +105,7 @@ async fn show(app: &App, output: Output, run: &Run) -> anyhow::Result<()> {
         report::time(run.created)
     ))?;
     report::journal(output, &journal, "  ")?;
+    report::remedy::all(output, &run.id, &journal, fold)?;
     Ok(())
 }
 
@@ -108,4 +116,46 @@ async fn retry(scene: &Scene, app: &App, id: &str, patience: Patience) -> anyhow
         .output
         .text(format!("run {} is taken up again", run.id))?;
     ingest::finish(scene, app, patience, &[run.id]).await
+}
+
+async fn undo(
+    scene: &Scene,
+    app: &App,
+    id: &str,
+    step: Option<&str>,
+    patience: Patience,
+) -> anyhow::Result<Verdict> {
+    let output = scene.output;
+    let id = find(app, id).await?.id;
+    let undo = quench_app::undo::undo(app, &id, step, &whoever()).await?;
+    output.object(&json!({
+        "event": "undoing",
+        "run": id,
+        "restores": undo.restores,
+        "beyond": undo.beyond,
+    }))?;
+    for restored in &undo.restores {
+        output.text(format!(
+            "{} undoes {} of {}",
+            one_line(&restored.step),
+            restored.remediation,
+            one_line(&restored.resource)
+        ))?;
+    }
+    if !undo.beyond.is_empty() {
+        scene.warn(&format!(
+            "what these steps did is for others to undo: {}",
+            undo.beyond.join(", ")
+        ));
+    }
+    let drained = ingest::drain(scene, app, patience, std::slice::from_ref(&id)).await?;
+    let run = find(app, &id).await?;
+    let journal = app.store.journal(&id).await?;
+    let value = report::run_with(&run, &journal);
+    output.object(&json!({"event": "run", "run": value}))?;
+    output.text(format!("run {id}  {}", report::state(output, &run.state)))?;
+    let lines = report::remedy::undone(output, &id, &journal);
+    report::indented(output, &lines, "  ")?;
+    ingest::tell_unfinished(output, &drained)?;
+    Ok(Verdict::of(!matches!(run.state, RunState::Failed { .. })))
 }

@@ -2,7 +2,8 @@ use std::io;
 
 use anyhow::bail;
 use quench_app::App;
-use quench_automations::{ParameterType, Verdict as Gates};
+use quench_app::trigger::Ask;
+use quench_automations::{Mode, ParameterType, Verdict as Gates};
 use serde_json::{Map, Value, json};
 
 use super::{Misuse, Scene, Verdict, ingest};
@@ -15,14 +16,16 @@ pub(crate) async fn perform(scene: &Scene, arguments: &Trigger) -> anyhow::Resul
     let app = scene.open().await?;
     let output = scene.output;
     let with = values(&app, &arguments.playbook, &arguments.with).await?;
-    let triggered = quench_app::trigger::trigger(
-        &app,
-        &arguments.playbook,
-        &arguments.finding,
-        &with,
-        &whoever(),
-    )
-    .await?;
+    let by = whoever();
+    let asked = Ask {
+        playbook: &arguments.playbook,
+        finding: &arguments.finding,
+        with: &with,
+        mode: arguments.mode.map(Mode::from),
+        by: &by,
+        key: None,
+    };
+    let triggered = quench_app::trigger::ask(&app, asked).await?;
     output.object(&json!({
         "event": "triggered",
         "run": triggered.run.id,
@@ -87,7 +90,7 @@ async fn values(
     Ok(with)
 }
 
-fn json_or_text(text: &str) -> Value {
+pub(super) fn json_or_text(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| json!(text))
 }
 
