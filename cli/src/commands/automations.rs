@@ -122,10 +122,12 @@ async fn explain(app: &App, output: Output, name: &str, finding: &str) -> anyhow
     let catalog = app.catalog().await?;
     let now = app.clock.now();
     let name = &stored.definition.name;
-    let Some(gates) = catalog
-        .rulebook()?
-        .explain(name, &record.finding, record.transition, now)
-    else {
+    let Some(gates) = catalog.rules(stored.definition.trigger)?.rulebook.explain(
+        name,
+        &record.finding,
+        record.transition,
+        now,
+    ) else {
         bail!("the automation `{name}` was changed meanwhile; ask again");
     };
     output.object(&gates)?;

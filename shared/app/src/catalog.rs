@@ -2,13 +2,13 @@
 
 use crate::app::App;
 use crate::store::called;
-use crate::store::{Applied, Change, Inventory, StoreError, Stored};
+use crate::store::{Applied, Change, Outline, StoreError, Stored, Unread, Versioned};
 use quench_automations::{
-    Automation, Connection, Definitions, InvalidAutomation, Library, Loaded, Organization,
-    Playbook, Rulebook,
+    Connection, Definitions, InvalidAutomation, Library, Loaded, Organization, Playbook, Rulebook,
 };
+use quench_findings::Kind;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 mod cache;
 
@@ -19,17 +19,30 @@ pub(crate) use cache::Cache;
 pub struct Catalog {
     /// The store's revision of it.
     pub revision: u64,
-    /// Versions of the automations, by name.
-    pub automations: BTreeMap<String, String>,
     /// Playbooks by name, each in its current version.
     pub playbooks: BTreeMap<String, InForce<Playbook>>,
     /// Connections by name.
     pub connections: Arc<BTreeMap<String, Connection>>,
     /// The organisation, if one was applied.
     pub organization: Option<Organization>,
-    /// What the rulebook is compiled of, until somebody asks for it: who executes runs never does.
-    uncompiled: Mutex<Vec<Automation>>,
-    rulebook: OnceLock<Result<Rulebook, CatalogError>>,
+    /// What is compiled when findings of their kind come: who executes runs needs none.
+    automations: Unread,
+    rules: [OnceLock<Result<Rules, CatalogError>>; 3],
+}
+
+/// The automations of one kind.
+#[derive(Debug)]
+pub struct Rules {
+    /// All of them, compiled.
+    pub rulebook: Rulebook,
+    versions: BTreeMap<String, String>,
+}
+
+impl Rules {
+    /// The version of an automation's text; none if there is no such automation.
+    pub fn version(&self, automation: &str) -> Option<&str> {
+        self.versions.get(automation).map(String::as_str)
+    }
 }
 
 /// A definition, and the version of the text it was applied with.
@@ -63,21 +76,12 @@ impl CatalogError {
 }
 
 impl Catalog {
-    fn new(inventory: Inventory) -> Catalog {
-        // The texts go at once: they are the larger part of what is read.
-        let automations = inventory.automations.into_iter();
-        let automations: Vec<_> = automations
-            .map(|stored| (stored.version, stored.definition))
-            .collect();
-        let versions = automations
-            .iter()
-            .map(|(version, automation)| (automation.name.clone(), version.clone()));
-        let playbooks = inventory.playbooks.into_iter().map(|stored| {
-            let Stored {
+    fn new(outline: Outline) -> Catalog {
+        let playbooks = outline.playbooks.into_iter().map(|versioned| {
+            let Versioned {
                 definition,
                 version,
-                ..
-            } = stored;
+            } = versioned;
             (
                 definition.name.clone(),
                 InForce {
@@ -86,35 +90,38 @@ impl Catalog {
                 },
             )
         });
+        let connections = outline.connections.into_iter();
+        let connections = connections.map(|one| (one.definition.name.clone(), one.definition));
         Catalog {
-            revision: inventory.revision,
-            automations: versions.collect(),
+            revision: outline.revision,
             playbooks: playbooks.collect(),
-            connections: Arc::new(
-                inventory
-                    .connections
-                    .into_iter()
-                    .map(|stored| (stored.definition.name.clone(), stored.definition))
-                    .collect(),
-            ),
-            organization: inventory.organization.map(|stored| stored.definition),
-            uncompiled: Mutex::new(automations.into_iter().map(|(_, it)| it).collect()),
-            rulebook: OnceLock::new(),
+            connections: Arc::new(connections.collect()),
+            organization: outline.organization.map(|one| one.definition),
+            automations: outline.automations,
+            rules: Default::default(),
         }
     }
 
-    /// The automations, compiled when they are first asked for.
+    /// The automations for findings of a kind, compiled when they are first asked for.
     ///
     /// # Errors
     /// Some of them do not compile, which can only be if another version of the program stored them.
-    pub fn rulebook(&self) -> Result<&Rulebook, CatalogError> {
-        let compiled = self.rulebook.get_or_init(|| {
-            let mut uncompiled = self
-                .uncompiled
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            Rulebook::compile(std::mem::take(&mut *uncompiled), self.organization.clone())
-                .map_err(|faults| CatalogError::Rulebook(list(&faults)))
+    pub fn rules(&self, kind: Kind) -> Result<&Rules, CatalogError> {
+        let kept = &self.rules[match kind {
+            Kind::Alert => 0,
+            Kind::Recommendation => 1,
+            Kind::Compliance => 2,
+        }];
+        let compiled = kept.get_or_init(|| {
+            let automations = self.automations.take(kind)?.into_iter();
+            let mut versions = BTreeMap::new();
+            let automations = automations.map(|one| {
+                versions.insert(one.definition.name.clone(), one.version);
+                one.definition
+            });
+            let rulebook = Rulebook::compile(automations, self.organization.clone())
+                .map_err(|faults| CatalogError::Rulebook(list(&faults)))?;
+            Ok(Rules { rulebook, versions })
         });
         compiled.as_ref().map_err(Clone::clone)
     }

@@ -4,8 +4,8 @@ mod approvals;
 mod dynamodb;
 mod encoding;
 mod error;
-mod pin;
 mod outline;
+mod pin;
 mod record;
 #[cfg(feature = "local")]
 pub(crate) mod sqlite;

@@ -344,7 +344,7 @@ async fn again(app: &App, asked: Ask<'_>, known: Run) -> Result<Triggered, Trigg
 
 /// The automations that fire for the finding of a run as it was when the run was made.
 fn firing(catalog: &Catalog, run: &Run, now: Timestamp) -> Result<Vec<Verdict>, CatalogError> {
-    let rulebook = catalog.rulebook()?;
+    let rulebook = &catalog.rules(run.finding.kind)?.rulebook;
     let verdicts = rulebook.explain_all(&run.finding, run.transition, now);
     Ok(verdicts
         .into_iter()

@@ -37,7 +37,7 @@ struct Index {
 /// An automation that a finding fires, and why its conditions hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Match<'a> {
-    /// The automation.
+    /// The automation, as far as a rulebook keeps it.
     pub automation: &'a Automation,
     /// Its conditions with the values seen.
     pub explanation: Explanation,
@@ -65,6 +65,8 @@ pub enum InvalidAutomation {
 impl Rulebook {
     /// Compiles automations into one index for each kind of finding.
     ///
+    /// Of each only what it takes to fire is kept: conditions are in the index, and descriptions and tests are for people.
+    ///
     /// # Errors
     /// Every automation that is wrong, and why.
     pub fn compile(
@@ -88,14 +90,19 @@ impl Rulebook {
                     }),
                 }
             }
-            entries.push(Entry {
-                rule: of_kind.len(),
-                scope: patterns,
-                automation: automation.clone(),
-            });
             of_kind.push(Rule {
-                name: automation.name,
+                name: automation.name.clone(),
                 sets: automation.when,
+            });
+            entries.push(Entry {
+                rule: of_kind.len() - 1,
+                scope: patterns,
+                automation: Automation {
+                    description: None,
+                    when: Vec::new(),
+                    tests: Vec::new(),
+                    ..automation
+                },
             });
             positions.push(position);
         }
@@ -120,7 +127,7 @@ impl Rulebook {
         })
     }
 
-    /// The automations, by order and then by name.
+    /// The automations, by order and then by name, as far as they are kept.
     pub fn automations(&self) -> impl Iterator<Item = &Automation> {
         self.entries.iter().map(|entry| &entry.automation)
     }

@@ -1,6 +1,6 @@
 use super::{Catalog, CatalogError};
 use crate::clock::until;
-use crate::store::{Inventory, Store, StoreError};
+use crate::store::{Outline, Store, StoreError};
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -57,7 +57,7 @@ trait Source {
     /// How long nothing need be read; zero where reading costs next to nothing.
     fn fresh(&self) -> Duration;
     fn revision(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
-    fn inventory(&self) -> impl Future<Output = Result<Inventory, StoreError>> + Send;
+    fn outline(&self) -> impl Future<Output = Result<Outline, StoreError>> + Send;
 }
 
 impl Source for Store {
@@ -73,8 +73,8 @@ impl Source for Store {
         Store::revision(self).await
     }
 
-    async fn inventory(&self) -> Result<Inventory, StoreError> {
-        Store::inventory(self).await
+    async fn outline(&self) -> Result<Outline, StoreError> {
+        Store::outline(self).await
     }
 }
 
@@ -152,7 +152,7 @@ impl Kept {
         {
             return Ok(Arc::clone(&last.catalog));
         }
-        Ok(Arc::new(Catalog::new(source.inventory().await?)))
+        Ok(Arc::new(Catalog::new(source.outline().await?)))
     }
 }
 
@@ -161,6 +161,7 @@ mod tests {
     use super::*;
     use crate::clock::after;
     use crate::specimen::moment;
+    use crate::store::Unread;
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
     /// Definitions that change only in number; counts how often it is read.
@@ -197,10 +198,10 @@ mod tests {
             self.read().await
         }
 
-        async fn inventory(&self) -> Result<Inventory, StoreError> {
-            Ok(Inventory {
+        async fn outline(&self) -> Result<Outline, StoreError> {
+            Ok(Outline {
                 revision: self.read().await?,
-                automations: Vec::new(),
+                automations: Unread::here(Vec::new()),
                 playbooks: Vec::new(),
                 connections: Vec::new(),
                 organization: None,

@@ -15,6 +15,8 @@ mod runs;
 mod tests;
 mod versions;
 
+pub(super) use definitions::PackedAutomations;
+
 use super::StoreError;
 use jiff::Timestamp;
 use quench_actions::aws::Aws;

@@ -2,16 +2,22 @@
 
 use super::item::{bytes, text, to_bytes, unreadable};
 use crate::store::StoreError;
-use miniz_oxide::deflate::compress_to_vec;
+use miniz_oxide::deflate::core::{
+    CompressorOxide, TDEFLFlush, TDEFLStatus, compress, create_comp_flags_from_zip_params,
+};
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
 use serde_json::Value;
+use std::sync::{Mutex, PoisonError};
 
 /// Below this many bytes, compressing saves nothing that is charged for.
 const SHORT: usize = 512;
 /// How hard compressing tries, of 10: a finding takes about a third of its size, and more work saves a twentieth.
-const LEVEL: u8 = 1;
+const LEVEL: i32 = 1;
 /// Most bytes that a text may have: far more than any that is ever stored.
 const LONGEST: usize = 256 << 20;
+
+/// The compressor while nobody uses it: it has a third of a megabyte, which is not to be had anew for every text.
+static IDLE: Mutex<Option<Box<CompressorOxide>>> = Mutex::new(None);
 
 /// A text, ready to be stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +31,7 @@ impl Packed {
         if text.len() < SHORT {
             return Packed::Plain(text);
         }
-        Packed::Deflated(compress_to_vec(text.as_bytes(), LEVEL))
+        Packed::Deflated(deflate(text.as_bytes()))
     }
 
     /// How many bytes are charged for.
@@ -43,21 +49,65 @@ impl Packed {
         }
     }
 
+    /// Reads what an attribute holds.
+    pub(super) fn read(what: &str, value: &Value) -> Result<Packed, StoreError> {
+        if let Some(plain) = value.get("S").and_then(Value::as_str) {
+            return Ok(Packed::Plain(plain.to_owned()));
+        }
+        to_bytes(what, value).map(Packed::Deflated)
+    }
+
+    /// The text itself.
+    pub(super) fn text(self, what: &str) -> Result<String, StoreError> {
+        match self {
+            Packed::Plain(text) => Ok(text),
+            Packed::Deflated(bytes) => inflate(what, &bytes),
+        }
+    }
+
     /// Compressed, however short it is.
     pub(super) fn into_deflated(self) -> Vec<u8> {
         match self {
-            Packed::Plain(text) => compress_to_vec(text.as_bytes(), LEVEL),
+            Packed::Plain(text) => deflate(text.as_bytes()),
             Packed::Deflated(bytes) => bytes,
         }
     }
 }
 
+fn deflate(mut text: &[u8]) -> Vec<u8> {
+    let idle = || IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    let kept = idle().take();
+    let mut compressor = match kept {
+        Some(mut kept) => {
+            kept.reset();
+            kept
+        }
+        None => {
+            let plain = create_comp_flags_from_zip_params(LEVEL, 0, 0);
+            Box::new(CompressorOxide::new(plain))
+        }
+    };
+    let mut deflated = vec![0; text.len() / 2 + 64];
+    let mut filled = 0;
+    loop {
+        let room = &mut deflated[filled..];
+        let (status, read, written) = compress(&mut compressor, text, room, TDEFLFlush::Finish);
+        text = &text[read..];
+        filled += written;
+        match status {
+            TDEFLStatus::Done => break,
+            TDEFLStatus::Okay => deflated.resize(deflated.len() * 2, 0),
+            _ => unreachable!("a compressor that was reset takes any text"),
+        }
+    }
+    deflated.truncate(filled);
+    *idle() = Some(compressor);
+    deflated
+}
+
 /// The text of an attribute.
 pub(super) fn unpack(what: &str, value: &Value) -> Result<String, StoreError> {
-    if let Some(plain) = value.get("S").and_then(Value::as_str) {
-        return Ok(plain.to_owned());
-    }
-    inflate(what, &to_bytes(what, value)?)
+    Packed::read(what, value)?.text(what)
 }
 
 /// The text of compressed bytes.

@@ -4,18 +4,22 @@
 //! revision still is the one that was read. So a change of any size happens at once or not at all, and whoever reads
 //! meanwhile reads one or the other.
 
+mod packed;
 mod snapshot;
 
-use super::body::Packed;
+pub(crate) use packed::PackedAutomations;
+
+use super::body::{Packed, inflate};
 use super::call::{Key, Refused, Request};
 use super::item::{Fields, micros, number, text};
 use super::parts::Place;
 use super::{DynamoDb, index, later, token};
 use crate::store::encoding::{from_json, to_json};
 use crate::store::uses::{complete, unused};
-use crate::store::{Applied, Change, Inventory, StoreError, Stored};
+use crate::store::{Applied, Change, Inventory, Outline, StoreError, Stored, Unread, Versioned};
 use jiff::Timestamp;
 use quench_automations::{Automation, Connection, Organization, Playbook};
+use serde::Deserialize;
 use serde_json::Value;
 use snapshot::{Snapshot, delete, missing, position};
 use std::collections::BTreeSet;
@@ -45,6 +49,14 @@ const AUTOMATION: &str = "automation";
 const PLAYBOOK: &str = "playbook";
 const CONNECTION: &str = "connection";
 
+/// What of a snapshot is read at once.
+#[derive(Deserialize)]
+struct Sketch {
+    playbooks: Vec<Versioned<Playbook>>,
+    connections: Vec<Versioned<Connection>>,
+    organization: Option<Versioned<Organization>>,
+}
+
 /// What is in force, and what says so.
 struct InForce {
     revision: u64,
@@ -69,6 +81,27 @@ impl DynamoDb {
             playbooks: snapshot.playbooks,
             connections: snapshot.connections,
             organization: snapshot.organization,
+        })
+    }
+
+    pub(crate) async fn outline(&self) -> Result<Outline, StoreError> {
+        let Some((revision, body)) = self.packed_in_force().await? else {
+            return Ok(Outline {
+                revision: 0,
+                automations: Unread::here(Vec::new()),
+                playbooks: Vec::new(),
+                connections: Vec::new(),
+                organization: None,
+            });
+        };
+        let deflated = body.into_deflated();
+        let sketch: Sketch = from_json(DEFINITIONS, &inflate(DEFINITIONS, &deflated)?)?;
+        Ok(Outline {
+            revision,
+            automations: Unread::Packed(PackedAutomations::new(deflated)),
+            playbooks: sketch.playbooks,
+            connections: sketch.connections,
+            organization: sketch.organization,
         })
     }
 
@@ -195,22 +228,31 @@ impl DynamoDb {
     }
 
     async fn in_force(&self) -> Result<InForce, StoreError> {
+        let Some((revision, body)) = self.packed_in_force().await? else {
+            return Ok(InForce {
+                revision: 0,
+                snapshot: Snapshot::default(),
+            });
+        };
+        Ok(InForce {
+            revision,
+            snapshot: from_json(DEFINITIONS, &body.text(DEFINITIONS)?)?,
+        })
+    }
+
+    /// The revision and the snapshot that are in force; none before the first.
+    async fn packed_in_force(&self) -> Result<Option<(u64, Packed)>, StoreError> {
         for _ in 0..READS {
             let Some(head) = self.item(&head()).await? else {
-                return Ok(InForce {
-                    revision: 0,
-                    snapshot: Snapshot::default(),
-                });
+                return Ok(None);
             };
             let fields = Fields::of(DEFINITIONS, &head);
             let body = head.get("body").unwrap_or(&Value::Null);
             let revision = fields.count("revision")?;
             // It is gone if it was replaced long ago, by the time of the table.
-            if let Some(body) = self.body(DEFINITIONS, body, &snapshot(revision)).await? {
-                return Ok(InForce {
-                    revision,
-                    snapshot: from_json(DEFINITIONS, &body)?,
-                });
+            let packed = self.packed(DEFINITIONS, body, &snapshot(revision)).await?;
+            if let Some(packed) = packed {
+                return Ok(Some((revision, packed)));
             }
         }
         Err(StoreError::Permanent {

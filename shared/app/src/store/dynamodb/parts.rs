@@ -1,6 +1,6 @@
 //! Bodies that are too large for the item they belong to: written beside it, before it.
 
-use super::body::{Packed, inflate, unpack};
+use super::body::{Packed, unpack};
 use super::call::{Key, Reading, Write};
 use super::item::{Fields, Item, bytes, number, text, to_bytes};
 use super::{DynamoDb, token};
@@ -78,8 +78,19 @@ impl DynamoDb {
         value: &Value,
         place: &Place,
     ) -> Result<Option<String>, StoreError> {
+        let packed = self.packed(what, value, place).await?;
+        packed.map(|packed| packed.text(what)).transpose()
+    }
+
+    /// The same, compressed as it is kept.
+    pub(super) async fn packed(
+        &self,
+        what: &str,
+        value: &Value,
+        place: &Place,
+    ) -> Result<Option<Packed>, StoreError> {
         let Some((token, count)) = parts(value) else {
-            return unpack(what, value).map(Some);
+            return Packed::read(what, value).map(Some);
         };
         let keys: Vec<Key> = (0..count).map(|number| place.key(token, number)).collect();
         let reading = Reading {
@@ -88,7 +99,8 @@ impl DynamoDb {
             attributes: Some("#sk, #data"),
         };
         let items = self.items(&keys, &reading).await?;
-        assemble(what, value, &items)
+        let found = gather(what, token, count, &items)?;
+        Ok(found.map(Packed::Deflated))
     }
 
     /// Removes the parts of a body that nothing stands for any more; if that fails, they go when they expire.
@@ -112,6 +124,18 @@ pub(super) fn assemble(
     let Some((token, count)) = parts(value) else {
         return unpack(what, value).map(Some);
     };
+    let found = gather(what, token, count, items)?;
+    found
+        .map(|found| Packed::Deflated(found).text(what))
+        .transpose()
+}
+
+fn gather(
+    what: &str,
+    token: &str,
+    count: usize,
+    items: &[Item],
+) -> Result<Option<Vec<u8>>, StoreError> {
     let mut found: Vec<Option<Vec<u8>>> = vec![None; count];
     for item in items {
         let fields = Fields::of(what, item);
@@ -125,8 +149,9 @@ pub(super) fn assemble(
             *slot = Some(to_bytes(what, data)?);
         }
     }
-    let Some(found) = found.into_iter().collect::<Option<Vec<_>>>() else {
-        return Ok(None);
-    };
-    inflate(what, &found.concat()).map(Some)
+    let found: Option<Vec<_>> = found.into_iter().collect();
+    Ok(found.map(|mut found| match found.len() {
+        1 => found.remove(0),
+        _ => found.concat(),
+    }))
 }

@@ -1,7 +1,7 @@
 use super::{Fault, Sqlite, count, micros, time};
 use crate::store::encoding::{from_json, to_json};
 use crate::store::uses::{complete, unused};
-use crate::store::{Applied, Change, Inventory, StoreError, Stored};
+use crate::store::{Applied, Change, Inventory, Outline, StoreError, Stored, Unread, Versioned};
 use jiff::Timestamp;
 use quench_automations::{Automation, Connection, Organization, Playbook};
 use rusqlite::{Connection as Database, OptionalExtension, Row, params};
@@ -30,6 +30,17 @@ impl Sqlite {
             })
         })
         .await
+    }
+
+    pub(crate) async fn outline(&self) -> Result<Outline, StoreError> {
+        let all = self.inventory().await?;
+        Ok(Outline {
+            revision: all.revision,
+            automations: Unread::here(versioned(all.automations)),
+            playbooks: versioned(all.playbooks),
+            connections: versioned(all.connections),
+            organization: versioned(all.organization).pop(),
+        })
     }
 
     pub(crate) async fn put_definitions(
@@ -243,6 +254,15 @@ impl<'a> Put<'a> {
             text,
         }
     }
+}
+
+fn versioned<T>(stored: impl IntoIterator<Item = Stored<T>>) -> Vec<Versioned<T>> {
+    let stored = stored.into_iter();
+    let versioned = stored.map(|stored| Versioned {
+        definition: stored.definition,
+        version: stored.version,
+    });
+    versioned.collect()
 }
 
 fn put(
