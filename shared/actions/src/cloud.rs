@@ -6,7 +6,7 @@ mod role;
 
 pub use place::Place;
 pub(crate) use place::{account_of, chosen, is_account, run_of};
-pub(crate) use refusal::refusal;
+pub(crate) use refusal::{is_denied, refusal};
 pub use role::{ExternalId, InvalidExternalId, InvalidRoleName, RoleName};
 
 use crate::aws::{Aws, AwsError, InvalidAws, Role, Service};

@@ -1,8 +1,8 @@
 //! The `finding` step: a note, and the workflow status, written back to a finding of Security Hub.
 
 use crate::action::unrendered;
-use crate::aws::{Aws, Request, Service};
-use crate::cloud::{Cloud, NoWay, Place, refusal, run_of};
+use crate::aws::{Aws, AwsError, Request, Service};
+use crate::cloud::{Cloud, NoWay, Place, is_denied, refusal, run_of};
 use crate::{ActionError, Attempt, Context, Outside, Performed, neutral};
 use quench_automations::templates::{self, Escape};
 use quench_automations::{FindingStep, WorkflowStatus};
@@ -101,22 +101,53 @@ pub async fn perform(
     attempt: &Attempt,
 ) -> Result<Performed, ActionError> {
     let cloud = outside.cloud()?;
-    let aws = write_back.enter(cloud).await?;
-    let work = write_back.write(&aws);
     let late = || ActionError::transient("Security Hub did not answer in time");
+    let work = async {
+        let (aws, found) = write_back.reach(cloud).await?;
+        write_back.write(&aws, &found).await
+    };
     let done = tokio::time::timeout(attempt.timeout, work).await;
     done.map_err(|_| late())?
 }
 
 impl WriteBack {
-    /// As the role where one is named; else by the own credentials, which may be those of the account that administers
-    /// Security Hub for the finding's.
-    async fn enter(&self, cloud: &Cloud) -> Result<Aws, NoWay> {
-        if !cloud.has_role() {
-            return cloud.own(&self.place.region);
+    /// Finds the finding in its account as the role, where one is named that may; else by the own credentials, which may
+    /// be those of the account that administers Security Hub for the finding's.
+    async fn reach(&self, cloud: &Cloud) -> Result<(Aws, Value), ActionError> {
+        let mut refused: Option<ActionError> = None;
+        if cloud.has_role() {
+            let policy = |partition: &str| self.policy(partition);
+            match cloud.call(&self.place, policy, &self.run).await {
+                Ok(aws) => match self.present(&aws).await {
+                    Err(error) if is_denied(&error) => {
+                        refused = Some(refusal(&error, PERMISSIONS[0], true));
+                    }
+                    found => return self.found(aws, found),
+                },
+                Err(no_way @ NoWay::Refused { .. }) => refused = Some(no_way.into()),
+                Err(no_way) => return Err(no_way.into()),
+            }
         }
-        let policy = |partition: &str| self.policy(partition);
-        cloud.call(&self.place, policy, &self.run).await
+        let aws = cloud.own(&self.place.region)?;
+        match (self.present(&aws).await, refused) {
+            (Err(error), Some(refused)) if is_denied(&error) => Err(refused),
+            (found, _) => self.found(aws, found),
+        }
+    }
+
+    fn found(
+        &self,
+        aws: Aws,
+        found: Result<Option<Value>, AwsError>,
+    ) -> Result<(Aws, Value), ActionError> {
+        let found = found.map_err(|error| refusal(&error, PERMISSIONS[0], true))?;
+        let found = found.ok_or_else(|| {
+            ActionError::permanent(format!(
+                "Security Hub of account {} has no such finding in {}",
+                self.place.account, self.place.region
+            ))
+        })?;
+        Ok((aws, found))
     }
 
     fn policy(&self, partition: &str) -> Value {
@@ -131,8 +162,7 @@ impl WriteBack {
         })
     }
 
-    async fn write(&self, aws: &Aws) -> Result<Performed, ActionError> {
-        let found = self.present(aws).await?;
+    async fn write(&self, aws: &Aws, found: &Value) -> Result<Performed, ActionError> {
         let said = |path: &str| found.pointer(path).and_then(Value::as_str);
         // Every write sends the finding again.
         let note = self.note.as_deref();
@@ -172,7 +202,7 @@ impl WriteBack {
     }
 
     /// The finding as Security Hub has it.
-    async fn present(&self, aws: &Aws) -> Result<Value, ActionError> {
+    async fn present(&self, aws: &Aws) -> Result<Option<Value>, AwsError> {
         let equals = |value: &str| json!([{ "Comparison": "EQUALS", "Value": value }]);
         let body = json!({
             "Filters": { "Id": equals(&self.id), "ProductArn": equals(&self.product) },
@@ -180,14 +210,7 @@ impl WriteBack {
         });
         let request = Request::new(Method::POST, &["findings"]).with_json(&body);
         let answer = aws.rest(Service::SecurityHub, "GetFindings", request).await;
-        let mut answer = answer.map_err(|error| refusal(&error, PERMISSIONS[0], true))?;
-        let found = answer["Findings"].get_mut(0).map(Value::take);
-        found.ok_or_else(|| {
-            ActionError::permanent(format!(
-                "Security Hub of account {} has no such finding in {}",
-                self.place.account, self.place.region
-            ))
-        })
+        Ok(answer?["Findings"].get_mut(0).map(Value::take))
     }
 
     fn told(&self, summary: &str, written: bool) -> Performed {

@@ -5,17 +5,10 @@ use crate::{ActionError, AwsError};
 /// `repeatable` says whether doing it twice is as good as once.
 pub(crate) fn refusal(error: &AwsError, action: &str, repeatable: bool) -> ActionError {
     let reason = error.to_string();
-    if let Some(refused) = error.service_error() {
-        let denied = refused.status == 403
-            || matches!(
-                refused.code.as_str(),
-                "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation"
-            );
-        if denied && !refused.is_throttled() && !error.is_transient() {
-            return ActionError::permanent(format!(
-                "`{action}` is not allowed: {reason}; allow it to whose credentials are used"
-            ));
-        }
+    if is_denied(error) {
+        return ActionError::permanent(format!(
+            "`{action}` is not allowed: {reason}; allow it to whose credentials are used"
+        ));
     }
     if (error.is_in_doubt() || error.is_done()) && !repeatable {
         return ActionError::unknown(reason);
@@ -27,4 +20,16 @@ pub(crate) fn refusal(error: &AwsError, action: &str, repeatable: bool) -> Actio
         };
     }
     ActionError::permanent(reason)
+}
+
+/// Says whether these credentials may not do it.
+pub(crate) fn is_denied(error: &AwsError) -> bool {
+    let codes = [
+        "AccessDenied",
+        "AccessDeniedException",
+        "UnauthorizedOperation",
+    ];
+    error.service_error().is_some_and(|refused| {
+        (refused.status == 403 || codes.contains(&refused.code.as_str())) && !error.is_transient()
+    })
 }

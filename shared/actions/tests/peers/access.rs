@@ -8,7 +8,7 @@ use quench_actions::aws::{Aws, Limits, Request, Service};
 use quench_actions::cloud::{Cloud, Entrance, ExternalId, RoleName};
 use quench_actions::remediate::{self, Fault, Kind, Parameters, Remediation, Target};
 use quench_actions::{Secrets, perform, prepare};
-use quench_automations::{StepFunctionsStep, StepKind};
+use quench_automations::{LambdaStep, SsmStep, StepFunctionsStep, StepKind};
 use quench_emulator::{ACCOUNT, Emulator, REGION, Settings};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -293,6 +293,100 @@ async fn a_session_is_cut_to_its_target_and_taken_on_once() {
             .unwrap()
             .contains("::111122223333:")
     );
+}
+
+#[tokio::test]
+async fn a_session_for_a_call_may_make_that_call_alone() {
+    let (server, aws) = fake(None).await;
+    let outside = outside_in(Cloud::new(aws, entrance(None), Secrets::Process));
+    let runbook = SsmStep {
+        document: "arn:aws:ssm:eu-central-1:999999999999:document/Contain".to_owned(),
+        version: None,
+        parameters: serde_json::from_value(json!({
+            "AutomationAssumeRole": format!("arn:aws:iam::{OTHER}:role/runbooks"),
+        }))
+        .unwrap(),
+        account: Some(OTHER.to_owned()),
+        region: None,
+        approval: None,
+    };
+    let function = LambdaStep {
+        function: format!("arn:aws:lambda:eu-central-1:{OTHER}:function:contain:live"),
+        qualifier: None,
+        payload: None,
+        detached: false,
+        approval: None,
+    };
+    let machine = StepFunctionsStep {
+        state_machine: format!("arn:aws:states:eu-central-1:{OTHER}:stateMachine:contain:live"),
+        input: None,
+        detached: true,
+        approval: None,
+    };
+    for (kind, expected) in [
+        (
+            StepKind::Ssm(runbook),
+            json!([
+                {
+                    "Effect": "Allow",
+                    "Action": "ssm:StartAutomationExecution",
+                    "Resource": [
+                        "arn:aws-us-gov:ssm:eu-central-1:*:document/Contain",
+                        "arn:aws-us-gov:ssm:eu-central-1:*:automation-definition/Contain:*",
+                        "arn:aws-us-gov:ssm:eu-central-1:444455556666:automation-execution/*",
+                    ],
+                },
+                {
+                    "Effect": "Allow",
+                    "Action": "ssm:GetAutomationExecution",
+                    "Resource": "arn:aws-us-gov:ssm:eu-central-1:444455556666:automation-execution/*",
+                },
+                {
+                    "Effect": "Allow",
+                    "Action": "iam:PassRole",
+                    "Resource": ["arn:aws:iam::444455556666:role/runbooks"],
+                    "Condition": { "StringEquals": { "iam:PassedToService": "ssm.amazonaws.com" } },
+                },
+            ]),
+        ),
+        (
+            StepKind::Lambda(function),
+            json!([{
+                "Effect": "Allow",
+                "Action": ["lambda:InvokeFunction"],
+                "Resource": [
+                    "arn:aws:lambda:eu-central-1:444455556666:function:contain",
+                    "arn:aws:lambda:eu-central-1:444455556666:function:contain:*",
+                ],
+            }]),
+        ),
+        (
+            StepKind::StepFunctions(machine),
+            json!([
+                {
+                    "Effect": "Allow",
+                    "Action": "states:StartExecution",
+                    "Resource": [
+                        "arn:aws:states:eu-central-1:444455556666:stateMachine:contain",
+                        "arn:aws:states:eu-central-1:444455556666:stateMachine:contain:*",
+                    ],
+                },
+                {
+                    "Effect": "Allow",
+                    "Action": "states:DescribeExecution",
+                    "Resource": "arn:aws:states:eu-central-1:444455556666:execution:contain:quench-*",
+                },
+            ]),
+        ),
+    ] {
+        let action = prepare(&kind, &context(json!({}))).unwrap().unwrap();
+        // What comes of the call does not matter: the fake knows STS alone.
+        let _ = perform(&action, &outside, &attempt(Duration::from_secs(60))).await;
+        let taken = forms(&server, "AssumeRole");
+        let policy = taken.last().unwrap()["Policy"].as_str().unwrap();
+        let policy: Value = serde_json::from_str(policy).unwrap();
+        assert_eq!(policy["Statement"], expected);
+    }
 }
 
 #[tokio::test]

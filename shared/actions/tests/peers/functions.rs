@@ -51,12 +51,12 @@ fn machine(arn: &str, input: Value) -> StepFunctionsStep {
     }
 }
 
-fn prepared(kind: StepKind) -> Action {
-    prepare(&kind, &context(json!({}))).unwrap().unwrap()
+fn prepared(kind: &StepKind) -> Action {
+    prepare(kind, &context(json!({}))).unwrap().unwrap()
 }
 
 async fn invoke(step: LambdaStep, outside: &Outside) -> Result<Performed, ActionError> {
-    perform(&prepared(StepKind::Lambda(step)), outside, &patient()).await
+    perform(&prepared(&StepKind::Lambda(step)), outside, &patient()).await
 }
 
 /// An archive of one file, which is not compressed (APPNOTE of PKWARE, sections 4.3.7, 4.3.12 and 4.3.16).
@@ -195,7 +195,7 @@ async fn a_state_machine_is_started_once(aws: &Aws, outside: &Outside) {
             detached,
             ..machine(&arn, json!({ "severity": "{{ finding.severity }}" }))
         };
-        let action = prepared(StepKind::StepFunctions(step));
+        let action = prepared(&StepKind::StepFunctions(step));
         assert_eq!(action.is_idempotent(outside), !detached);
         let done = perform(&action, outside, &patient()).await.unwrap();
         assert_eq!(done.output["status"], status);
@@ -210,7 +210,7 @@ async fn a_state_machine_that_fails_is_told_without_its_cause(aws: &Aws, outside
     let state = json!({ "Type": "Fail", "Error": "NotContained", "Cause": "never-to-be-shown" });
     let arn = create_machine(aws, "fail", state).await;
     for (round, count) in [(0, 1), (0, 1), (1, 2)] {
-        let action = prepared(StepKind::StepFunctions(machine(&arn, json!({}))));
+        let action = prepared(&StepKind::StepFunctions(machine(&arn, json!({}))));
         let attempt = Attempt { round, ..patient() };
         let told = permanent(perform(&action, outside, &attempt).await);
         assert!(
@@ -229,7 +229,7 @@ async fn a_long_state_machine_is_found_again(aws: &Aws, outside: &Outside) {
         json!({ "Type": "Wait", "Seconds": 3600, "End": true }),
     )
     .await;
-    let action = prepared(StepKind::StepFunctions(machine(&arn, json!({}))));
+    let action = prepared(&StepKind::StepFunctions(machine(&arn, json!({}))));
     let mut attempt = attempt(Duration::from_secs(1));
     for _ in 0..2 {
         let Err(ActionError::Pending { mark, again, .. }) =
@@ -314,7 +314,7 @@ async fn a_function_that_fails_is_known_by_the_type_of_its_error() {
 async fn an_invocation_whose_answer_is_lost_is_in_doubt_and_not_repeated() {
     // The answer breaks off before it says anything.
     let (server, outside) = answering(vec![Vec::new()]).await;
-    let action = prepared(StepKind::Lambda(function("contain", json!({}))));
+    let action = prepared(&StepKind::Lambda(function("contain", json!({}))));
     let lost = perform(&action, &outside, &patient()).await.unwrap_err();
     assert!(matches!(lost, ActionError::Unknown { .. }), "{lost:?}");
     assert_eq!(server.requests().len(), 2);
@@ -361,7 +361,7 @@ async fn a_start_whose_answer_is_lost_is_looked_for() {
             detached,
             ..machine(MACHINE, json!({}))
         };
-        let action = prepared(StepKind::StepFunctions(step));
+        let action = prepared(&StepKind::StepFunctions(step));
         perform(&action, &outside, &patient()).await.unwrap();
         let targets: Vec<String> = server.requests()[1..]
             .iter()
@@ -377,7 +377,7 @@ async fn a_start_whose_answer_is_lost_is_looked_for() {
     }
     let gone = error(400, "ExecutionDoesNotExist");
     let (_server, outside) = answering(vec![Vec::new(), gone]).await;
-    let action = prepared(StepKind::StepFunctions(machine(MACHINE, json!({}))));
+    let action = prepared(&StepKind::StepFunctions(machine(MACHINE, json!({}))));
     let lost = perform(&action, &outside, &patient()).await.unwrap_err();
     assert!(matches!(lost, ActionError::Unknown { .. }), "{lost:?}");
 }
@@ -393,7 +393,7 @@ async fn an_express_state_machine_is_not_waited_for() {
             ..machine(MACHINE, json!({}))
         };
         let done = perform(
-            &prepared(StepKind::StepFunctions(step)),
+            &prepared(&StepKind::StepFunctions(step)),
             &outside,
             &patient(),
         )

@@ -10,7 +10,9 @@ use tokio_rustls::TlsAcceptor;
 
 /// What answers a request by what it says; nothing closes the connection.
 #[derive(Clone)]
-pub(crate) struct Handler(Arc<dyn Fn(&Received) -> Option<Vec<u8>> + Send + Sync>);
+pub(crate) struct Handler(Arc<Handle>);
+
+type Handle = dyn Fn(&Received) -> Option<Vec<u8>> + Send + Sync;
 
 impl Handler {
     pub(crate) fn new(

@@ -6,7 +6,7 @@ use crate::aws_faults::variables;
 use crate::http_server::{Conduct, Handler, HttpServer, Received, answer};
 use crate::setting::{attempt, context, outside_in, permanent};
 use quench_actions::aws::Limits;
-use quench_actions::cloud::{Cloud, Entrance};
+use quench_actions::cloud::{Cloud, Entrance, RoleName};
 use quench_actions::{Action, ActionError, Context, Outside, Performed, Secrets, perform, prepare};
 use quench_automations::{FindingStep, StepKind, WorkflowStatus};
 use serde_json::{Value, json};
@@ -319,6 +319,57 @@ async fn refusals_name_what_is_not_allowed() {
     let hub = Hub::start(Vec::new()).await;
     let told = permanent(write(&hub, &step(Some("x"), None)).await);
     assert!(told.contains("has no such finding"), "{told}");
+}
+
+/// A hub that lets in who comes by some keys alone, and STS beside it.
+async fn guarded(admits: &'static str) -> (Hub, Outside) {
+    let hub = Hub::start(vec![asff("NEW", None)]).await;
+    let state = Arc::clone(&hub.state);
+    let handler = Handler::new(move |request| {
+        let form = String::from_utf8_lossy(&request.body).into_owned();
+        if form.contains("Action=AssumeRole") {
+            let expires = jiff::Timestamp::now() + Duration::from_secs(900);
+            let xml = format!(
+                "<R><AssumeRoleResult><Credentials><AccessKeyId>ASIA</AccessKeyId><SecretAccessKey>x</SecretAccessKey><SessionToken>y</SessionToken><Expiration>{expires}</Expiration></Credentials></AssumeRoleResult></R>"
+            );
+            return Some(answer(200, "content-type: text/xml\r\n", &xml));
+        }
+        identity(request).or_else(|| {
+            let signature = request.header("authorization").unwrap();
+            match signature.contains(&format!("Credential={admits}")) {
+                true => serve(request, &state),
+                false => Some(refused(403, "AccessDeniedException", "not you")),
+            }
+        })
+    });
+    let server = HttpServer::start(Conduct::Handles(handler)).await;
+    let aws = aws_of(&variables(&server.url("")));
+    let entrance = Entrance {
+        role: RoleName::parse("quench").ok(),
+        external_id: None,
+    };
+    (hub, outside_in(Cloud::new(aws, entrance, Secrets::Process)))
+}
+
+#[tokio::test]
+async fn the_finding_is_reached_as_the_role_or_by_the_account_that_administers() {
+    for admits in ["ASIA", "AKIDEXAMPLE", "nobody"] {
+        let (hub, outside) = guarded(admits).await;
+        let mut context = known();
+        context.all["finding"]["account"] = json!("444455556666");
+        let action = prepare(&step(Some("x"), None), &context).unwrap().unwrap();
+        let done = perform(&action, &outside, &attempt(Duration::from_secs(60))).await;
+        if admits == "nobody" {
+            let told = permanent(done);
+            assert!(
+                told.contains("`securityhub:GetFindings` is not allowed"),
+                "{told}"
+            );
+        } else {
+            done.unwrap();
+            assert_eq!(hub.finding()["Note"]["Text"], "x");
+        }
+    }
 }
 
 #[test]
