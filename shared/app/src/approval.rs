@@ -8,7 +8,7 @@ mod ask;
 mod decide;
 mod http;
 #[cfg(test)]
-mod scene;
+pub(crate) mod scene;
 #[cfg(test)]
 mod tests;
 

@@ -146,7 +146,8 @@ fn form(headers: &HeaderMap) -> Form {
     let accepted = header("accept");
     let json = |text: &str| text.contains("application/json") || text.contains("+json");
     let wants = json(&accepted) && !accepted.contains("text/html");
-    match wants || (accepted.is_empty() && json(&header("content-type"))) {
+    let sends = json(&header("content-type")) && !accepted.contains("text/html");
+    match wants || sends {
         true => Form::Json,
         false => Form::Page,
     }

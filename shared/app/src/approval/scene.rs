@@ -20,7 +20,7 @@ pub(super) const HASH: &str = "5f3a";
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 
-pub(super) fn question() -> Approval {
+pub(crate) fn question() -> Approval {
     Approval {
         id: "0a1b2c3d4e5f60718293a4b5c6d7e8f9".to_owned(),
         run: "00ff".to_owned(),

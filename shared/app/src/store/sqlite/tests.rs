@@ -54,6 +54,7 @@ store_promises! {
         a_late_worker_writes_nothing_more
         runs_are_due_when_somebody_should_take_them_up
         only_a_failed_run_is_queued_again
+        only_a_finished_run_is_queued_again_to_be_undone
         runs_are_listed_by_filter_and_page
         a_run_is_found_by_how_its_id_begins
         some_runs_stand_apart_from_all_others
@@ -94,6 +95,39 @@ async fn a_file_of_a_newer_version_is_left_alone() {
         told.contains("is of version 99") && told.contains(&file.display().to_string()),
         "{told}"
     );
+}
+
+#[tokio::test]
+async fn a_file_of_an_older_version_is_brought_up_to_date_with_what_is_in_it() {
+    let (store, folder) = fresh().await;
+    let run = crate::specimen::run("r", moment(1));
+    store.create_run(&run).await.unwrap();
+    store.put_finding(&record("f", moment(1))).await.unwrap();
+    drop(store);
+    // As the first version left it: what came later is taken away.
+    let connection = Connection::open(folder.path().join("quench.db")).unwrap();
+    connection
+        .execute_batch(
+            "DROP TABLE approvals; DROP TABLE approval_tokens; DROP TABLE reservations;
+             ALTER TABLE runs DROP COLUMN woken; PRAGMA user_version = 1;",
+        )
+        .unwrap();
+    let first = Connection::open_in_memory().unwrap();
+    first.execute_batch(include_str!("schema/1.sql")).unwrap();
+    let objects = |connection: &Connection| {
+        let sql = "SELECT type || ' ' || name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY 1";
+        let mut statement = connection.prepare(sql).unwrap();
+        let names = statement.query_map([], |row| row.get(0)).unwrap();
+        names.collect::<Result<Vec<String>, _>>().unwrap()
+    };
+    assert_eq!(objects(&connection), objects(&first));
+    drop(connection);
+
+    let store = open_again(&folder).await.unwrap();
+    assert_eq!(store.run("r").await.unwrap().unwrap(), run);
+    assert!(store.finding("f").await.unwrap().is_some());
+    assert!(store.wake_run("r", moment(2)).await.unwrap());
+    conformance::approvals::a_decision_is_unheard_until_the_run_has_heard_of_it(&store).await;
 }
 
 #[tokio::test]

@@ -123,3 +123,63 @@ async fn a_finding_and_its_run_take_as_much_room_as_is_told() {
         .sum();
     assert!((4_000..9_000).contains(&bytes), "{bytes}");
 }
+
+#[tokio::test]
+async fn asking_two_people_and_hearing_one_costs_what_is_told() {
+    use crate::approval::{Choice, scene::question};
+    use crate::store::{Deciding, Token};
+    let (store, _emulator) = fresh().await;
+    let question = question();
+    spent(&store);
+    assert!(store.put_approval(&question).await.unwrap());
+    assert_within(&spent(&store), &["PutItem"], 0.0, 4.0);
+    let tokens: Vec<Token> = question
+        .asked
+        .iter()
+        .map(|asked| Token {
+            to: asked.to.clone(),
+            hash: "0123456789abcdef".repeat(4),
+        })
+        .collect();
+    assert!(store.add_tokens(&question.id, &tokens).await.unwrap());
+    let calls = ["GetItem", "PutItem", "PutItem", "GetItem", "UpdateItem"];
+    assert_within(&spent(&store), &calls, 2.0, 4.0);
+    for asked in &question.asked {
+        let told = store.note_told(&question.id, &asked.to, moment(101));
+        told.await.unwrap();
+        assert_within(&spent(&store), &["GetItem", "UpdateItem"], 1.0, 2.0);
+    }
+    let hash = "0123456789abcdef".repeat(4);
+    assert!(store.approval_of_token(&hash).await.unwrap().is_some());
+    assert_within(&spent(&store), &["GetItem", "GetItem"], 2.0, 0.0);
+    let (id, plan) = (&question.id, &question.plan_hash);
+    let decided = store.decide_approval(id, plan, Choice::Deny, "anna", None, moment(102));
+    assert!(matches!(decided.await.unwrap(), Deciding::Decided(_)));
+    assert_within(&spent(&store), &["UpdateItem"], 0.0, 5.0);
+    store.note_heard(id).await.unwrap();
+    assert_within(&spent(&store), &["UpdateItem"], 0.0, 3.0);
+    assert_eq!(store.unheard_approvals(moment(999), 9).await.unwrap(), []);
+    assert_within(&spent(&store), &["Query"; 8], 4.0, 0.0);
+}
+
+#[tokio::test]
+async fn waking_a_run_and_taking_a_place_cost_what_is_told() {
+    let (store, _emulator) = fresh().await;
+    store.create_run(&run("r", moment(0))).await.unwrap();
+    let lease = hold(&store, "r", 1).await;
+    let state = RunState::Waiting {
+        until: moment(900),
+        reason: "people are asked".to_owned(),
+    };
+    store.settle(&lease, &state, moment(2)).await.unwrap();
+    spent(&store);
+    assert!(store.wake_run("r", moment(3)).await.unwrap());
+    assert_within(&spent(&store), &["GetItem", "UpdateItem"], 1.0, 5.0);
+    for number in 0..20 {
+        let key = format!("run {number}");
+        store.reserve("a", &key, 20, moment(5)).await.unwrap();
+        assert_within(&spent(&store), &["GetItem", "UpdateItem"], 1.0, 1.0);
+    }
+    store.reserve("a", "one more", 20, moment(6)).await.unwrap();
+    assert_within(&spent(&store), &["GetItem"], 1.0, 0.0);
+}
