@@ -56,7 +56,7 @@ class Breaks(unittest.TestCase):
 
             return change
 
-        for role in ("AlertRole", "WebhookRole", "ManualRole", "ScheduleRole"):
+        for role in ("AlertRole", "WebhookRole", "ManualRole", "ApproveRole", "ScheduleRole"):
             self.found("hub", f"{role}: may `sts:AssumeRole`, which is for RunnerRole alone", allow("sts:AssumeRole", role))
         self.found("hub", "ManualRole: may `ses:SendEmail`", allow("ses:SendEmail", "ManualRole"))
         self.found("hub", "ScheduleRole: may `states:StartExecution`", allow("states:StartExecution", "ScheduleRole"))
@@ -112,6 +112,7 @@ class Breaks(unittest.TestCase):
         self.found("hub", "StartRoute: opens to every token", scopes("StartRoute"))
         self.found("hub", "StartRoute: changes something, and opens to `runs:read`", scopes("StartRoute", "JwtScopeOfReading"))
         self.found("hub", "RetryRoute: opens to the scope", scopes("RetryRoute", "MailFrom"))
+        self.found("hub", "DecisionRoute: changes something, and opens to `runs:read`", scopes("DecisionRoute", "JwtScopeOfReading"))
         self.found("hub", "StartRoute: opens to the scope", pattern("^.*$"))
         self.found("hub", "StartRoute: opens to the scope", pattern("^(runs:trigger)?$"))
         self.found("hub", "ShowRoute: opens to the scope `openid`", lambda hub: properties(hub, "ShowRoute").update(AuthorizationScopes=["openid"]))

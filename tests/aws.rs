@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use quench_tests::hub::{Hub, Settings};
 use serde_json::json;
 
+#[path = "aws/approvals.rs"]
+mod approvals;
 #[path = "aws/deploy.rs"]
 mod deploy;
 #[path = "aws/doors.rs"]
@@ -17,6 +19,8 @@ mod doors;
 mod faults;
 #[path = "aws/members.rs"]
 mod members;
+#[path = "aws/permissions.rs"]
+mod permissions;
 #[path = "aws/queues.rs"]
 mod queues;
 #[path = "aws/roles.rs"]
@@ -25,6 +29,8 @@ mod roles;
 mod sources;
 #[path = "aws/stack.rs"]
 mod stack;
+#[path = "aws/tokens.rs"]
+mod tokens;
 
 /// Mails on every finding, but on none that is quiet, slight or well.
 const MAIL_ON_ALL: &str = r#"

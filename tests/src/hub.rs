@@ -18,13 +18,14 @@ use crate::{Quench, root};
 /// Name of the stack.
 pub const STACK: &str = "quench";
 /// Names of the functions.
-pub const FUNCTIONS: [&str; 7] = [
+pub const FUNCTIONS: [&str; 8] = [
     "alert",
     "recommendation",
     "compliance",
     "runner",
     "webhook",
     "manual",
+    "approve",
     "schedule",
 ];
 /// How long anything that is waited for may take.
