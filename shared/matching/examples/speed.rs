@@ -1,5 +1,8 @@
 //! Matching beside merely parsing, in alternating rounds: the best rounds of each, and how they compare.
 //!
+//! Each goes through all findings before the next does, and they take turns in going first, so none finds the findings nearer
+//! at hand than the others do.
+//!
 //! `cargo run --release -p quench-matching --example speed [-- MIX RULES]...`
 
 #![allow(clippy::print_stdout, reason = "it is there to print")]
@@ -52,28 +55,37 @@ fn main() {
             let mut scratch = Scratch::default();
             let mut best = [[Duration::MAX; 3]; FINDINGS / CHUNK];
             let mut matches = 0;
-            for _ in 0..ROUNDS {
-                matches = 0;
-                let chunks = findings.chunks(CHUNK).zip(parsed.chunks(CHUNK));
-                for ((findings, parsed), [read, walked, sonic]) in chunks.zip(&mut best) {
-                    time(read, || {
-                        for finding in findings {
-                            let matched = matcher.matches_bytes(finding.as_bytes(), &mut scratch);
-                            matches += matched.expect("JSON").len();
-                        }
-                    });
-                    time(walked, || {
-                        for finding in parsed {
-                            black_box(matcher.matches_value(finding, &mut scratch));
-                        }
-                    });
-                    time(sonic, || {
-                        for finding in findings {
-                            black_box(
-                                sonic_rs::from_str::<sonic_rs::Value>(finding).expect("JSON"),
-                            );
-                        }
-                    });
+            for round in 0..ROUNDS {
+                for turn in 0..3 {
+                    let kind = (round + turn) % 3;
+                    if kind == 0 {
+                        matches = 0;
+                    }
+                    let chunks = findings.chunks(CHUNK).zip(parsed.chunks(CHUNK));
+                    for ((findings, parsed), best) in chunks.zip(&mut best) {
+                        time(&mut best[kind], || match kind {
+                            0 => {
+                                for finding in findings {
+                                    let matched =
+                                        matcher.matches_bytes(finding.as_bytes(), &mut scratch);
+                                    matches += matched.expect("JSON").len();
+                                }
+                            }
+                            1 => {
+                                for finding in parsed {
+                                    black_box(matcher.matches_value(finding, &mut scratch));
+                                }
+                            }
+                            _ => {
+                                for finding in findings {
+                                    black_box(
+                                        sonic_rs::from_str::<sonic_rs::Value>(finding)
+                                            .expect("JSON"),
+                                    );
+                                }
+                            }
+                        });
+                    }
                 }
             }
             let [read, walked, sonic] =

@@ -298,9 +298,9 @@ impl Asked<'_> {
             Self::Other(Test::NotIn(List::Texts(_))) => wants::TEXT | wants::FOLDED,
             Self::Other(Test::Matches(pattern)) => {
                 if !pattern.literals.is_empty() {
-                    wants::TEXT | wants::FOLDED
+                    wants::TEXT | wants::FOLDED | wants::RAW
                 } else {
-                    wants::TEXT
+                    wants::TEXT | wants::RAW
                 }
             }
             Self::Other(_) => 0,

@@ -263,11 +263,6 @@ impl Screen {
         self.bits[bit / 64] |= 1 << (bit % 64);
     }
 
-    #[inline(always)]
-    fn passes(&self, gram: u64) -> bool {
-        passes(&self.bits, self.shift, gram) == 1
-    }
-
     /// Notes where a text of at most [`Self::STRETCH`] grams has some that pass; says how many.
     fn places(&self, level: Level, text: &[u8], places: &mut [u32; Self::STRETCH]) -> usize {
         dispatch!(level, simd => self.sift(simd, text, places))
@@ -303,6 +298,27 @@ impl Screen {
         count
     }
 
+    /// Notes which lengths parts of a text have that pass; says how many. `part` tells where a part of some length may be
+    /// judged, in bytes that go on behind the text.
+    #[inline(always)]
+    fn lengths(
+        &self,
+        lengths: &[u32],
+        bytes: &[u8],
+        part: impl Fn(usize) -> usize,
+        places: &mut [u32; Self::STRETCH],
+    ) -> usize {
+        let (bits, shift) = (self.bits.as_slice(), self.shift);
+        let mut count = 0;
+        for length in lengths {
+            places[count % Self::STRETCH] = *length;
+            let length = *length as usize;
+            let gram = part_gram(length, few(&bytes[part(length)..]));
+            count += passes(bits, shift, gram);
+        }
+        count
+    }
+
     /// Grams that are looked at in one go.
     const STRETCH: usize = 512;
 
@@ -332,18 +348,33 @@ fn windows<const LENGTH: usize>(text: &[u8]) -> impl Iterator<Item = (usize, &[u
     runs.enumerate()
 }
 
-/// What a prefix is screened by: its length and its last eight bytes.
+/// What a prefix is screened by: its length and its last eight bytes, given those from there on.
 #[inline(always)]
+fn part_gram(length: usize, bytes: u64) -> u64 {
+    let kept = u64::MAX >> (64 - 8 * length.clamp(1, 8));
+    bytes & kept ^ (length as u64) << 32
+}
+
+/// What a prefix is screened by: its length and its last eight bytes.
 fn prefix_gram(prefix: &[u8]) -> u64 {
-    let last = prefix.last_chunk::<8>();
-    last.map_or_else(|| gram(prefix), |last| u64::from_le_bytes(*last))
-        ^ (prefix.len() as u64) << 32
+    part_gram(prefix.len(), few(&prefix[prefix.len().saturating_sub(8)..]))
 }
 
 /// What a suffix is screened by: its length and its first eight bytes.
-#[inline(always)]
 fn suffix_gram(suffix: &[u8]) -> u64 {
-    gram(suffix) ^ (suffix.len() as u64) << 32
+    part_gram(suffix.len(), few(suffix))
+}
+
+/// The first eight bytes as a number, with zeros behind what has fewer.
+#[inline(always)]
+fn few(bytes: &[u8]) -> u64 {
+    match bytes.first_chunk() {
+        Some(eight) => u64::from_le_bytes(*eight),
+        None => bytes
+            .iter()
+            .rev()
+            .fold(0, |few, byte| few << 8 | u64::from(*byte)),
+    }
 }
 
 /// How long the grams are by which a needle is found.

@@ -46,12 +46,14 @@
 //! What an event costs depends on the values it holds and on the rules that it nearly matches, hardly on how many rules
 //! there are.
 //!
-//! 1. **Survey.** One pass over the bytes finds, sixty-four at a time, the quotes and brackets outside strings (Langdale and
+//! 1. **Survey.** A look at the bytes finds, sixty-four at a time, the quotes and brackets outside strings (Langdale and
 //!    Lemire, "Parsing gigabytes of JSON per second", VLDB Journal 2019), with the widest registers that the processor has.
-//!    It also notes how many brackets are open, so that the end of a value is found by one comparison a block.
+//!    It also notes how many brackets are open, so that the end of a value is found by one comparison a block. It goes on by
+//!    a kilobyte whenever the reading asks for more, and has the next kilobyte fetched from memory meanwhile.
 //! 2. **Reading.** A second pass follows the paths that rules name, as a tree with shared beginnings, notes the values they
 //!    lead to, and leaps over all else. Names are expected in the order in which they came in earlier documents, and looked
-//!    up only where another one comes.
+//!    up only where another one comes. Texts are folded and hashed sixty-four bytes at once, whatever their length, because
+//!    that costs less than a wrong guess at it.
 //! 3. **Pivots.** Of every set of conditions, the one that a document is least likely to fulfil is its *pivot*, and the set
 //!    is filed under it. This is the ranked-key method of Yan and Garcia-Molina ("Index structures for selective
 //!    dissemination of information under the Boolean model", ACM TODS 1994); Fabret et al. call it the access predicate
@@ -65,9 +67,12 @@
 //!    bit says no of nearly all beginnings, ends and runs that are not wanted. Comparisons lie in order. Conditions that hold
 //!    of most values, such as `not_equals`, are keys for "there is a value here"; sets of nothing but `exists: false` are
 //!    asked of every document.
-//! 5. **The rest of a set** lies beside its pivot and is asked only when that holds: equality by hash, comparisons by the
-//!    place of the number among all that rules compare with, found once for each field, other conditions on texts by four of
-//!    their bytes, what passes that by the text itself, once for each condition and document.
+//! 5. **The rest of a set** lies beside its pivot. It is first judged by traits of the document, one line of memory for each
+//!    field: the hash of its text, the first and the last four bytes, and the places of its lowest and its highest number
+//!    among all that rules compare with. Every condition becomes a range of numbers in which one trait must lie, and the
+//!    first two of a set are judged without a branch, since a processor cannot foresee by which a set fails. What passes is
+//!    asked: equality by hash and, once for each field and document, by the text itself; `contains` by four bytes in the
+//!    middle, others by their expectation, once for each condition and document.
 //!
 //! What always holds:
 //! - a pivot is a condition that only a value can fulfil;

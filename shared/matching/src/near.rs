@@ -28,10 +28,12 @@ pub(crate) fn fetch_bytes(level: Level, bytes: &[u8]) {
 fearless_simd::kernel!(
     #[inline]
     fn fetch_lines(sse2: Sse2, bytes: &[u8]) {
-        for line in bytes.chunks(64) {
+        let mut line = 0;
+        while line < bytes.len() {
             std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(
-                line.as_ptr().cast(),
+                bytes.as_ptr().wrapping_add(line).cast(),
             );
+            line += 64;
         }
     }
 );

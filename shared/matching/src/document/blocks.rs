@@ -267,7 +267,7 @@ fn look<S: Simd>(
     };
     let quotes = are(b'"') & !escaped;
     // Ones from each opening quote up to its closing one.
-    let in_string = running_xor(quotes) ^ carry.in_string;
+    let in_string = running_xor(simd, quotes) ^ carry.in_string;
     carry.in_string = ((in_string as i64) >> 63) as u64;
     let controls = bytes.simd_lt(u8x64::splat(simd, b' ')).to_bitmask();
     carry.controls |= controls & in_string;
@@ -294,7 +294,17 @@ fn escapes(backslashes: u64, carried: &mut u64) -> u64 {
 
 /// Each bit becomes the parity of itself and all below.
 #[inline(always)]
-fn running_xor(mut bits: u64) -> u64 {
+fn running_xor<S: Simd>(simd: S, bits: u64) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(avx512) = simd.level().as_avx512() {
+        return carryless_running_xor(avx512, bits);
+    }
+    let _ = simd;
+    shifted_running_xor(bits)
+}
+
+#[inline(always)]
+fn shifted_running_xor(mut bits: u64) -> u64 {
     bits ^= bits << 1;
     bits ^= bits << 2;
     bits ^= bits << 4;
@@ -302,6 +312,20 @@ fn running_xor(mut bits: u64) -> u64 {
     bits ^= bits << 16;
     bits ^ (bits << 32)
 }
+
+#[cfg(target_arch = "x86_64")]
+fearless_simd::kernel!(
+    /// Multiplies with all ones, carrying nothing.
+    #[inline]
+    fn carryless_running_xor(avx512: Avx512, bits: u64) -> u64 {
+        use std::arch::x86_64::{
+            _mm_clmulepi64_si128, _mm_cvtsi64_si128, _mm_cvtsi128_si64, _mm_set1_epi8,
+        };
+        let product =
+            _mm_clmulepi64_si128::<0>(_mm_cvtsi64_si128(bits.cast_signed()), _mm_set1_epi8(-1));
+        _mm_cvtsi128_si64(product).cast_unsigned()
+    }
+);
 
 /// Where so few brackets are open, of `open` at first.
 #[inline]
@@ -394,6 +418,19 @@ mod tests {
                 }
             }
             prop_assert_eq!(blocks.behind_close(text.as_bytes(), start, around as usize - 1), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parities_run_over_all_bits_below(bits in any::<u64>()) {
+            let plain = (0..64).map(|bit| {
+                let below = bits << (63 - bit);
+                u64::from(below.count_ones() % 2) << bit
+            });
+            let plain: u64 = plain.sum();
+            prop_assert_eq!(shifted_running_xor(bits), plain);
+            prop_assert_eq!(dispatch!(Level::new(), simd => running_xor(simd, bits)), plain);
         }
     }
 

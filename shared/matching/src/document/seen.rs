@@ -16,6 +16,8 @@ pub(crate) mod wants {
     pub(crate) const FOLDED: u8 = 2;
     /// The hash of the folded text.
     pub(crate) const HASH: u8 = 4;
+    /// The text in its own case.
+    pub(crate) const RAW: u8 = 8;
 }
 
 /// The values of one document that rules ask about.
@@ -317,6 +319,8 @@ impl Seen {
     pub(crate) fn digest(&mut self, wants: &[u8], document: &[u8]) {
         // The widest registers fold sixty-four bytes at once.
         dispatch!(Level::new(), simd => self.digest_all(simd, wants, document));
+        // Parts are hashed in whole chunks, even the last ones.
+        self.texts.extend_from_slice(&[0; hash::CHUNK]);
     }
 
     /// Takes notice of the traits of all texts.
@@ -326,6 +330,28 @@ impl Seen {
                 let text = &self.texts[start as usize..end as usize];
                 traits.add_text(value.slot, text, value.hash);
             }
+        }
+    }
+
+    /// The folded text of a value and what lies behind; at least sixty-four bytes do once all is digested.
+    #[inline]
+    pub(crate) fn folded_and_behind(&self, value: &SeenValue) -> &[u8] {
+        match value.folded {
+            Span::Texts(start, _) => &self.texts[start as usize..],
+            Span::Nowhere | Span::Document(..) => &[],
+        }
+    }
+
+    /// The hash of a part of the folded text of a value.
+    #[inline]
+    pub(crate) fn hash_of_part(&self, value: &SeenValue, from: usize, length: usize) -> u64 {
+        let Span::Texts(start, _) = value.folded else {
+            return 0;
+        };
+        let start = start as usize + from;
+        match self.texts.get(start..).and_then(<[u8]>::first_chunk) {
+            Some(chunk) if length <= hash::CHUNK => hash::folded(chunk, length),
+            _ => hash::text(&self.texts[start..start + length]),
         }
     }
 
@@ -383,6 +409,15 @@ impl Seen {
         let start = self.texts.len();
         self.texts.extend_from_slice(text.as_bytes());
         let span = Span::Texts(start as u32, self.texts.len() as u32);
+        // All but regular expressions read ASCII regardless of case.
+        if wanted & (wants::HASH | wants::FOLDED) != 0
+            && wanted & wants::RAW == 0
+            && text.is_ascii()
+        {
+            self.texts[start..].make_ascii_lowercase();
+            let hash = hash::text(&self.texts[start..]);
+            return self.push(slot, Kind::Text, span, span, hash);
+        }
         self.fold(slot, wanted, span, text);
     }
 

@@ -83,6 +83,10 @@ impl Walker<'_> {
                 let (trie, object) = (self.trie, self.visits.enter());
                 let node = trie.node(node);
                 for (name, member) in members {
+                    // How long a name is lies nearer at hand than the name.
+                    if !node.has_length(name.len()) {
+                        continue;
+                    }
                     let edge = if name.is_ascii() {
                         trie.edge(node, name.as_bytes())
                     } else {

@@ -50,6 +50,28 @@ pub(crate) fn text(bytes: &[u8]) -> u64 {
 /// letters in lower case, with zeros behind.
 #[inline(always)]
 pub(crate) fn chunk(hash: u64, bytes: &[u8; CHUNK], left: usize) -> ([u8; CHUNK], u64) {
+    let words = words(&masked(bytes, left));
+    let mut folded = [0; CHUNK];
+    for (at, word) in words.iter().enumerate() {
+        folded[8 * at..][..8].copy_from_slice(&word.to_le_bytes());
+    }
+    (folded, mix(hash, words))
+}
+
+/// The hash of the first `length` bytes, at most all, of a folded text, as [`text`] makes it.
+#[inline]
+pub(crate) fn folded(bytes: &[u8; CHUNK], length: usize) -> u64 {
+    let masked = masked(bytes, length);
+    let mut words = [0; CHUNK / 8];
+    for (at, word) in words.iter_mut().enumerate() {
+        *word = eight(&masked[8 * at..]);
+    }
+    mix(seed(length), words)
+}
+
+/// The first `left` bytes, with zeros behind.
+#[inline(always)]
+fn masked(bytes: &[u8; CHUNK], left: usize) -> [u8; CHUNK] {
     /// Ones, then as many zeros.
     static MASK: [u8; 2 * CHUNK] = {
         let mut mask = [0; 2 * CHUNK];
@@ -67,12 +89,7 @@ pub(crate) fn chunk(hash: u64, bytes: &[u8; CHUNK], left: usize) -> ([u8; CHUNK]
     {
         *byte &= mask;
     }
-    let words = words(&masked);
-    let mut folded = [0; CHUNK];
-    for (at, word) in words.iter().enumerate() {
-        folded[8 * at..][..8].copy_from_slice(&word.to_le_bytes());
-    }
-    (folded, mix(hash, words))
+    masked
 }
 
 /// The bytes eight a word, ASCII letters in lower case.
@@ -184,6 +201,7 @@ mod tests {
         for length in 0..=64 {
             let (kept, hash) = chunk(seed(length), first, length);
             assert_eq!(hash, text(&bytes[..length]));
+            assert_eq!(hash, folded(&kept, length));
             assert_eq!(kept[..length], bytes[..length].to_ascii_lowercase());
             assert!(kept[length..].iter().all(|byte| *byte == 0));
         }

@@ -3,9 +3,7 @@ use std::net::IpAddr;
 use fearless_simd::Level;
 use serde_json::Value;
 
-use super::{
-    Index, SEVERAL, Screen, asked, gram, hash, key, look, mark, pivot, prefix_gram, suffix_gram,
-};
+use super::{Index, SEVERAL, Screen, asked, gram, hash, key, look, mark, pivot};
 use crate::conditions::{Asked, Code, Conditions};
 use crate::document::seen::{Seen, SeenValue};
 use crate::document::traits::{self, Traits};
@@ -143,8 +141,7 @@ impl<'a> Search<'a> {
             self.probe(slot, value.hash, key::TEXT, position, VALUE);
         }
         if looks & look::PARTS != 0 {
-            let text = self.seen.folded(value);
-            self.parts(position, slot, text);
+            self.parts(position, value);
         }
         if looks & !COMMON != 0 {
             self.further(position, value, looks);
@@ -248,8 +245,10 @@ impl<'a> Search<'a> {
 
     /// Looks up the beginnings, the ends and the grams of a text.
     #[inline(never)]
-    fn parts(&mut self, value: u32, slot: u32, text: &[u8]) {
-        let index = self.index;
+    fn parts(&mut self, value: u32, seen_value: &SeenValue) {
+        let (index, seen, slot) = (self.index, self.seen, seen_value.slot);
+        let text = seen.folded(seen_value);
+        let bytes = seen.folded_and_behind(seen_value);
         let Some(details) = &index.slots[slot as usize].details else {
             return;
         };
@@ -263,15 +262,11 @@ impl<'a> Search<'a> {
                 .prefixes
                 .partition_point(|length| *length as usize <= text.len());
             for lengths in details.prefixes[..fit].chunks(Screen::STRETCH) {
-                let mut count = 0;
-                for length in lengths {
-                    places[count % Screen::STRETCH] = *length;
-                    let gram = prefix_gram(&text[..*length as usize]);
-                    count += usize::from(screen.passes(gram));
-                }
+                let last = |length: usize| length.saturating_sub(8);
+                let count = screen.lengths(lengths, bytes, last, places);
                 for length in &places[..count] {
-                    let prefix = &text[..*length as usize];
-                    self.probe(slot, hash::text(prefix), key::PREFIX, value, VALUE);
+                    let hash = seen.hash_of_part(seen_value, 0, *length as usize);
+                    self.probe(slot, hash, key::PREFIX, value, VALUE);
                 }
             }
         }
@@ -280,15 +275,12 @@ impl<'a> Search<'a> {
                 .suffixes
                 .partition_point(|length| *length as usize <= text.len());
             for lengths in details.suffixes[..fit].chunks(Screen::STRETCH) {
-                let mut count = 0;
-                for length in lengths {
-                    places[count % Screen::STRETCH] = *length;
-                    let gram = suffix_gram(&text[text.len() - *length as usize..]);
-                    count += usize::from(screen.passes(gram));
-                }
+                let start = |length: usize| text.len() - length;
+                let count = screen.lengths(lengths, bytes, start, places);
                 for length in &places[..count] {
-                    let suffix = &text[text.len() - *length as usize..];
-                    self.probe(slot, hash::text(suffix), key::SUFFIX, value, VALUE);
+                    let length = *length as usize;
+                    let hash = seen.hash_of_part(seen_value, text.len() - length, length);
+                    self.probe(slot, hash, key::SUFFIX, value, VALUE);
                 }
             }
         }
@@ -327,16 +319,23 @@ impl<'a> Search<'a> {
         let Batch {
             probes, hits, due, ..
         } = &mut *self.batch;
-        for (position, probe) in (0..).zip(probes.iter()) {
-            if let Some(found) = index.table.get(probe.hash) {
-                // Sets lie behind their pivot.
-                near::fetch(level, &index.records, found as usize);
-                near::fetch(level, &index.records, found as usize + 16);
-                near::fetch(level, &index.records, found as usize + 32);
-                hits.push((found, position));
-            }
+        if hits.len() < probes.len() {
+            hits.resize(probes.len(), (0, 0));
         }
-        for (found, position) in hits.drain(..) {
+        let mut count = 0;
+        for (position, probe) in (0..).zip(probes.iter()) {
+            // Which are found cannot be foreseen, so there is no branch.
+            let found = index.table.one_above(probe.hash);
+            hits[count] = (found.wrapping_sub(1), position);
+            count += usize::from(found != 0);
+        }
+        for (found, _) in &hits[..count] {
+            // Sets lie behind their pivot.
+            near::fetch(level, &index.records, *found as usize);
+            near::fetch(level, &index.records, *found as usize + 16);
+            near::fetch(level, &index.records, *found as usize + 32);
+        }
+        for (found, position) in hits[..count].iter().copied() {
             let Probe { value, at, .. } = probes[position as usize];
             let records = &index.records[found as usize..];
             if let [SEVERAL, count, behind @ ..] = records {

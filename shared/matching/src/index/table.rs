@@ -23,8 +23,8 @@ struct Entry {
 impl Table {
     /// Room for so many hashes and no more.
     pub(crate) fn with_room(hashes: usize) -> Self {
-        // Half of it stays free: most lookups find nothing, and end at the first free entry.
-        let starts = 2 * hashes + 1;
+        // Most of it stays free: lookups that find nothing end at the first free entry.
+        let starts = 3 * hashes + 1;
         Self {
             entries: vec![Entry::default(); starts + 2],
             starts: starts as u64,
@@ -61,10 +61,19 @@ impl Table {
         }
     }
 
-    #[inline(always)]
+    /// What was entered under a hash.
     pub(crate) fn get(&self, hash: u64) -> Option<u32> {
+        self.one_above(hash).checked_sub(1)
+    }
+
+    /// One above what was entered under a hash; zero if nothing was.
+    #[inline(always)]
+    pub(crate) fn one_above(&self, hash: u64) -> u32 {
         let start = self.start(hash);
-        let [first, second] = self.entries.get(start..)?.first_chunk()?;
+        let two = self.entries.get(start..).and_then(<[Entry]>::first_chunk);
+        let Some([first, second]) = two else {
+            return 0;
+        };
         let tag = hash as u32;
         // Which of the two it is cannot be foreseen, so it is found out without branching.
         let second_value = if second.tag == tag { second.value } else { 0 };
@@ -73,20 +82,20 @@ impl Table {
         } else {
             second_value
         };
-        if value == 0 && first.value != 0 && second.value != 0 {
-            return self.get_behind(start + 2, tag);
+        if (value == 0) & (first.value != 0) & (second.value != 0) {
+            return self.one_above_behind(start + 2, tag);
         }
-        value.checked_sub(1)
+        value
     }
 
     #[inline(never)]
-    fn get_behind(&self, start: usize, tag: u32) -> Option<u32> {
+    fn one_above_behind(&self, start: usize, tag: u32) -> u32 {
         let mut entries = self.entries[start..].iter();
-        let found = entries.find(|entry| entry.value == 0 || entry.tag == tag)?;
-        found.value.checked_sub(1)
+        let found = entries.find(|entry| entry.value == 0 || entry.tag == tag);
+        found.map_or(0, |entry| entry.value)
     }
 
-    /// Has the processor bring near what [`Table::get`] will look at.
+    /// Has the processor bring near what [`Table::one_above`] will look at.
     #[inline(always)]
     pub(crate) fn fetch(&self, level: Level, hash: u64) {
         near::fetch(level, &self.entries, self.start(hash));

@@ -33,6 +33,8 @@ pub(crate) struct Node {
     edges: u32,
     /// One less than how many edges that are, a power of two; none if no path goes on from here.
     mask: u32,
+    /// One bit for each length in bytes that the names of its children have in any case; the uppermost for all above.
+    lengths: u64,
     positions: Vec<(usize, u32)>,
 }
 
@@ -68,6 +70,12 @@ impl Node {
     #[inline]
     pub(crate) fn branches(&self) -> bool {
         self.mask != NONE
+    }
+
+    /// Whether a name of so many bytes may lead anywhere.
+    #[inline]
+    pub(crate) fn has_length(&self, length: usize) -> bool {
+        self.lengths >> length.min(63) & 1 == 1
     }
 
     /// The positions of an array that paths pick.
@@ -179,6 +187,23 @@ fn some(number: u32) -> Option<u32> {
     (number != NONE).then_some(number)
 }
 
+/// The lengths that a folded name has in any case, as [`Node::has_length`] looks at them.
+fn lengths(name: &[u8]) -> u64 {
+    if !name.is_ascii() {
+        return u64::MAX;
+    }
+    // Of the ASCII letters, only two have a variant beyond ASCII: the Kelvin sign and the long s.
+    let longer: usize = name
+        .iter()
+        .map(|byte| match byte {
+            b'k' => 2,
+            b's' => 1,
+            _ => 0,
+        })
+        .sum();
+    (name.len()..=name.len() + longer).fold(0, |lengths, length| lengths | 1 << length.min(63))
+}
+
 /// Where to look for a name among the edges of a node.
 #[inline]
 fn place(name: &[u8], mask: u32) -> u32 {
@@ -277,6 +302,7 @@ impl TrieBuilder {
             slot: NONE,
             edges: 0,
             mask: NONE,
+            lengths: 0,
             positions: Vec::new(),
         });
         self.edges.push(Vec::new());
@@ -300,7 +326,9 @@ impl TrieBuilder {
             trie.edges.resize(start + room, Edge::FREE);
             for edge in edges {
                 let name = edge.name as usize;
-                let mut place = place(&trie.names[name..name + edge.length as usize], node.mask);
+                let name = &trie.names[name..name + edge.length as usize];
+                node.lengths |= lengths(name);
+                let mut place = place(name, node.mask);
                 while !trie.edges[start + place as usize].is_free() {
                     place = (place + 1) & node.mask;
                 }
@@ -340,6 +368,21 @@ mod tests {
         assert_eq!(zero.positional().and_then(slot), Some(2));
         assert_eq!(trie.node(a).positions().len(), 2);
         assert_eq!(edge(ROOT, "b"), None);
+    }
+
+    #[test]
+    fn a_name_of_another_length_leads_nowhere_at_once() {
+        let mut builder = TrieBuilder::new();
+        builder.slot(&Path::parse("task.count").unwrap());
+        builder.slot(&Path::parse("vpcid").unwrap());
+        let (trie, _) = builder.finish();
+        let root = trie.node(ROOT);
+        let lengths = (0..100).filter(|length| root.has_length(*length));
+        assert_eq!(lengths.collect::<Vec<_>>(), [4, 5, 6, 7]);
+        assert_eq!("ta\u{17F}\u{212A}".len(), 7);
+        let letters = ('\u{80}'..=char::MAX).filter(|c| crate::fold_char(*c).is_ascii());
+        assert_eq!(letters.collect::<String>(), "\u{17F}\u{212A}");
+        assert_eq!(super::lengths(&[b'a'; 70]), 1 << 63);
     }
 
     #[test]
