@@ -9,6 +9,8 @@ mod guards;
 mod hold;
 mod intent;
 mod ledger;
+#[cfg(test)]
+mod mending;
 mod perform;
 mod progress;
 mod redact;

@@ -211,6 +211,51 @@ pub(crate) async fn only_a_failed_run_is_queued_again(store: &Store) {
     assert!(matches!(claim, Claim::Held { journal, .. } if journal.len() == 2));
 }
 
+pub(crate) async fn only_a_finished_run_is_queued_again_to_be_undone(store: &Store) {
+    let ends = [
+        RunState::Succeeded,
+        RunState::Stopped {
+            reason: "enough".to_owned(),
+        },
+        RunState::Failed {
+            reason: "no".to_owned(),
+        },
+        RunState::Undone {
+            by: "somebody".to_owned(),
+        },
+    ];
+    for (number, end) in ends.into_iter().enumerate() {
+        let id = format!("r{number}");
+        store.create_run(&run(&id, moment(1))).await.unwrap();
+        let undo = async |at| store.undo_run(&id, "me", Some("close"), moment(at)).await;
+        assert_eq!(undo(2).await.unwrap(), None, "it has not begun");
+        let (lease, ..) = held(store, &id, "one", 2).await;
+        assert_eq!(undo(2).await.unwrap(), None, "somebody works on it");
+        store.settle(&lease, &end, moment(3)).await.unwrap();
+        let stored = store.run(&id).await.unwrap().unwrap();
+        assert_eq!(stored.state, end);
+        assert_eq!(store.next_due().await.unwrap(), None);
+        let queued = undo(4).await.unwrap().unwrap();
+        assert_eq!(
+            (queued.state, queued.updated),
+            (RunState::Queued, moment(4))
+        );
+        assert_eq!(undo(5).await.unwrap(), None, "it is queued");
+        let (lease, _, journal) = held(store, &id, "two", 200).await;
+        let asked = Event::UndoAsked {
+            by: "me".to_owned(),
+            step: Some("close".to_owned()),
+        };
+        assert_eq!((&journal[0].event, journal[0].at), (&asked, moment(4)));
+        store
+            .settle(&lease, &RunState::Succeeded, moment(201))
+            .await
+            .unwrap();
+    }
+    let nothing = store.undo_run("s", "me", None, moment(2)).await.unwrap();
+    assert_eq!(nothing, None);
+}
+
 pub(crate) async fn runs_are_listed_by_filter_and_page(store: &Store) {
     for (number, (automation, playbook)) in
         [("a", "p"), ("a", "q"), ("b", "p")].into_iter().enumerate()

@@ -146,6 +146,8 @@ fn collect(value: &Value, references: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use quench_actions::remediate::{Kind, Parameters, Remediation, Risk, Target};
+    use quench_automations::Mode;
 
     #[test]
     fn secrets_go_out_of_all_texts_the_longer_one_first() {
@@ -170,5 +172,51 @@ mod tests {
         assert_eq!(summary, "[redacted] about");
         assert_eq!(output, json!({"body": {"echo": ["x [redacted] y", 7]}}));
         assert!(!format!("{redaction:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_plan_that_holds_a_secret_is_refused_as_nothing_could_be_restored_from_what_is_left_of_it()
+    {
+        let target = Target::read(
+            "arn:aws:s3:::logs",
+            &[Kind::Bucket],
+            "111122223333",
+            "eu-central-1",
+        );
+        let plan = |policy: &str| Plan {
+            remediation: Remediation::S3TlsOnly,
+            target: target.clone().unwrap(),
+            parameters: Parameters::new(),
+            risk: Risk::Medium,
+            changes: Vec::new(),
+            nothing_to_do: None,
+            warnings: Vec::new(),
+            before: json!({ "policy": policy }),
+            after: json!({}),
+            hash: String::new(),
+        };
+        let written = |plan: Plan| {
+            let entry = Entry {
+                path: "close".to_owned(),
+                attempt: 1,
+                at: jiff::Timestamp::UNIX_EPOCH,
+                event: Event::Planned {
+                    plan: Box::new(plan),
+                    mode: Mode::Enforce,
+                },
+            };
+            Redaction::new(vec![SecretString::from("hunter2")])
+                .entry(entry)
+                .event
+        };
+        let Event::Failed { reason } = written(plan("the hunter2 one")) else {
+            panic!("it would be written down")
+        };
+        assert!(reason.contains("nothing is changed"), "{reason}");
+        assert!(!reason.contains("hunter2"), "{reason}");
+        assert!(matches!(
+            written(plan("another one")),
+            Event::Planned { .. }
+        ));
     }
 }

@@ -12,7 +12,7 @@ use crate::clock::{after, until};
 use crate::metrics::Count;
 use crate::run::Event;
 use jiff::Timestamp;
-use quench_actions::remediate::{self, Entry, Fault, Goal, Plan, Tags, Target, Verified};
+use quench_actions::remediate::{self, Effect, Entry, Fault, Goal, Plan, Tags, Target, Verified};
 use quench_actions::{Aws, Outside};
 use quench_automations::templates::{self, Escape};
 use quench_automations::{ApproveStep, Mode, RemediateStep, StepKind};
@@ -274,7 +274,8 @@ impl Worker<'_> {
                 let resumed = entry == Entry::Again;
                 let event = Event::Applied { effect, resumed };
                 self.tell(walker, task, event).await?;
-                self.app.metrics.count(Count::RemediationsApplied, 1);
+                let changes = usize::from(effect == Effect::Done || resumed);
+                self.app.metrics.count(Count::RemediationsApplied, changes);
                 Ok(())
             }
             Err(fault @ Fault::Changed { .. }) => self.outdated(walker, task, &doing, &fault).await,

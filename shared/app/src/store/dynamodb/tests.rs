@@ -124,6 +124,7 @@ promises! {
         a_late_worker_writes_nothing_more
         runs_are_due_when_somebody_should_take_them_up
         only_a_failed_run_is_queued_again
+        only_a_finished_run_is_queued_again_to_be_undone
         runs_are_listed_by_filter_and_page
         a_run_is_found_by_how_its_id_begins
         some_runs_stand_apart_from_all_others
