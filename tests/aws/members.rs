@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use quench_actions::remediate::{Kind, Remediation, Target, session_policy};
 use quench_emulator::{ACCOUNT, REGION};
 use quench_tests::aws::Aws;
-use quench_tests::events::guardduty;
-use quench_tests::hub::{Hub, Settings};
+use quench_tests::events::{guardduty, security_hub};
+use quench_tests::hub::{Hub, Settings, wait_for};
 use quench_tests::root;
 use quench_tests::stack::{self, Template};
 use serde_json::{Value, json};
@@ -122,6 +122,69 @@ fn runner_alone_takes_the_roles_of_members_and_only_with_the_external_id() {
         take(&runner, MEMBER, &right).unwrap_err().code,
         "AccessDenied"
     );
+}
+
+const MEND: &str = r#"
+playbook: close-bucket
+description: Closes a bucket.
+triggers: [compliance]
+steps:
+  - remediate: { name: s3-block-public-access, region: eu-central-1 }
+---
+playbook: rotate-key
+description: Has a key rotated.
+triggers: [alert]
+steps:
+  - remediate:
+      name: kms-key-rotation
+      resource: arn:aws:kms:eu-central-1:111122223333:key/01234567-89ab-cdef-0123-456789abcdef
+---
+automation: close-buckets
+trigger: compliance
+run: [{ playbook: close-bucket }]
+mode: enforce
+---
+automation: rotate-keys
+trigger: alert
+run: [{ playbook: rotate-key }]
+mode: enforce
+"#;
+
+#[test]
+fn runner_mends_in_a_member_what_that_allows_and_nothing_else() {
+    let hub = hub_that_remediates();
+    let member = hub.in_account(MEMBER);
+    join(&hub, &member, &["AllowStorage"]);
+    let place = json!({"LocationConstraint": REGION});
+    let bucket = json!({"Bucket": "bucket-1", "CreateBucketConfiguration": place});
+    member.ok("s3", "create_bucket", &bucket);
+    hub.apply(MEND);
+    hub.put(&[security_hub(1), guardduty(1)]);
+
+    let ended = |title: &str| {
+        wait_for(&format!("the end of the run for `{title}`"), || {
+            let run = hub.runs(title).into_iter().next()?;
+            let run = hub.run(run["id"].as_str()?);
+            let state = run["state"]["is"].as_str()?;
+            ["succeeded", "stopped", "failed"]
+                .contains(&state)
+                .then_some(run)
+        })
+    };
+    let mended = ended("Public bucket number 1.");
+    assert_eq!(mended["state"]["is"], "succeeded", "{mended}");
+    let asked = json!({"Bucket": "bucket-1"});
+    let block = member.ok("s3", "get_public_access_block", &asked);
+    let block = block["PublicAccessBlockConfiguration"].as_object().unwrap();
+    assert!(
+        block.len() == 4 && block.values().all(|on| on == true),
+        "{block:?}"
+    );
+
+    let refused = ended("Brute force number 1.");
+    assert_eq!(refused["state"]["is"], "failed", "{refused}");
+    let told = refused.to_string();
+    assert!(told.contains("AccessDenied"), "{told}");
 }
 
 #[test]
