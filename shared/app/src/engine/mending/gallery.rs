@@ -4,10 +4,12 @@ use super::house::House;
 use super::*;
 use crate::engine::trial::run_of;
 use crate::store::Change;
+use quench_automations::templates::{self, Names};
 use quench_automations::{Library, Playbook, SourceFile, gallery, load};
 use quench_findings::Resource;
 use quench_world::world::ACCOUNT;
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// The playbook of a template, and the parameters that its automation gives.
 fn template(name: &str) -> (Playbook, Map<String, Value>) {
@@ -64,6 +66,16 @@ async fn mail(house: &House<'_>, run: &str) -> String {
     )
 }
 
+/// The names that are known after a step that remediates.
+fn names() -> Names {
+    let steps = BTreeSet::from(["remediate".to_owned()]);
+    Names {
+        deeds: steps.clone(),
+        steps,
+        ..Names::default()
+    }
+}
+
 #[tokio::test]
 async fn what_the_gallery_remediates_is_asked_for_told_and_undone() {
     for &remediation in Remediation::ALL {
@@ -93,6 +105,11 @@ async fn what_the_gallery_remediates_is_asked_for_told_and_undone() {
             format!("\nTo undo it: quench runs undo {run}"),
         ] {
             assert!(mail.contains(&told), "{told}: {mail}");
+        }
+        let output = house.output(&run, "remediate").await;
+        for field in output.as_object().unwrap().keys() {
+            let template = format!("{{{{ steps.remediate.{field} }}}}");
+            assert_eq!(templates::faults(&template, &names()), [], "{name}");
         }
         house.undo(&run).await.unwrap();
         let undone = house.finish(&run).await;
