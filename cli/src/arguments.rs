@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use quench_app::RunStage;
 use quench_app::approval::ApprovalStage;
@@ -266,11 +266,14 @@ pub(crate) enum Remediations {
 }
 
 #[derive(Debug, Args)]
+#[command(group(
+    ArgGroup::new("what").required(true).multiple(true).args(["finding", "resource", "account"])
+))]
 pub(crate) struct Remediate {
     /// Name of a remediation; `quench remediations list` shows those there are.
     pub(crate) name: String,
     /// Id of the stored finding that it mends.
-    #[arg(long, value_name = "ID", required_unless_present_any = ["resource", "account"])]
+    #[arg(long, value_name = "ID")]
     pub(crate) finding: Option<String>,
     /// ARN or id of the resource [default: the one of the finding that the remediation takes].
     #[arg(long, value_name = "ARN")]

@@ -96,6 +96,7 @@ async fn one(
 ) -> anyhow::Result<Verdict> {
     let output = scene.output;
     let made = trigger::remediate(app, remedy).await?;
+    output.text(report::finding_line(output, &made.run.finding))?;
     let run = made.run.id;
     output.object(&json!({"event": "triggered", "run": run, "automations": made.automations}))?;
     let finished = ingest::drain(scene, app, patience, std::slice::from_ref(&run)).await?;
@@ -109,7 +110,7 @@ async fn one(
             run.id,
             report::state(output, &run.state)
         ))?;
-        report::remedy::all(output, &run.id, &journal, Fold::Long)?;
+        report::remedy::all(output, &run.id, &journal, Fold::States)?;
     }
     ingest::tell_unfinished(output, &finished)?;
     Ok(Verdict::of(good))

@@ -1,5 +1,6 @@
 use anyhow::bail;
 use quench_app::{App, Run, RunFilter, RunStage, RunState, StartedBy};
+use quench_findings::Source;
 use serde_json::json;
 
 use super::trigger::whoever;
@@ -59,7 +60,7 @@ fn list(output: Output, runs: &[Run]) -> anyhow::Result<()> {
         output.object(&report::run_json(run))?;
         rows.push(vec![
             run.id.chars().take(12).collect(),
-            RunStage::of(&run.state).name().to_owned(),
+            standing(&run.state),
             report::time(run.created),
             run.playbook.clone(),
             report::started_by(&run.started_by),
@@ -84,17 +85,35 @@ fn list(output: Output, runs: &[Run]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Where a run stands, and what it waits for: an approval is to be told from a pause.
+fn standing(state: &RunState) -> String {
+    let name = RunStage::of(state).name();
+    match state {
+        RunState::Waiting { reason, .. } => {
+            format!("{name}: {}", report::shorten(&one_line(reason), 50))
+        }
+        _ => name.to_owned(),
+    }
+}
+
 async fn show(app: &App, output: Output, run: &Run, fold: Fold) -> anyhow::Result<()> {
     let journal = app.store.journal(&run.id).await?;
     let mut value = json!(run);
     value["journal"] = json!(journal);
     output.object(&value)?;
     output.text(report::finding_line(output, &run.finding))?;
+    let started = match &run.started_by {
+        by @ StartedBy::Automation { .. } => format!("by {}", report::started_by(by)),
+        by @ StartedBy::Manual { .. } => report::started_by(by),
+    };
+    let after = match run.finding.source {
+        // Nothing has happened to what was merely named.
+        Source::Quench => String::new(),
+        _ => format!(" after the finding was {}", report::word(run.transition)),
+    };
     output.text(format!(
-        "playbook {}, started by {} after the finding was {}",
-        run.playbook,
-        report::started_by(&run.started_by),
-        report::word(run.transition)
+        "playbook {}, started {started}{after}",
+        run.playbook
     ))?;
     if let StartedBy::Automation { explanation, .. } = &run.started_by {
         report::explanation(output, explanation, "  ")?;

@@ -13,10 +13,14 @@ const ONE_LINE: usize = 100;
 /// How many lines of a long value are shown where it is folded.
 const FOLDED: usize = 8;
 
-/// Whether long values are shown whole.
+/// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fold {
+    /// The differences alone, long values folded.
+    States,
+    /// The states before and after as well, long values folded.
     Long,
+    /// Everything whole.
     Nothing,
 }
 
@@ -124,7 +128,7 @@ fn lines(value: &Value, fold: Fold) -> Vec<String> {
     }
     let pretty = serde_json::to_string_pretty(value).unwrap_or_default();
     let mut lines: Vec<String> = pretty.lines().map(clean).collect();
-    if fold == Fold::Long {
+    if fold != Fold::Nothing {
         // One more line would take no more place than the line that says so.
         if lines.len() > FOLDED + 1 {
             let hidden = lines.len() - FOLDED;

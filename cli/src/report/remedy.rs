@@ -201,7 +201,7 @@ fn one(output: Output, run: &str, told: &Told<'_>, fold: Fold) -> io::Result<()>
     }
     if let Some(plan) = told.plan {
         change::plan(output, plan, fold, "  ")?;
-        if plan.nothing_to_do.is_none() {
+        if plan.nothing_to_do.is_none() && fold != Fold::States {
             change::state(output, "before", &plan.before, fold, "  ")?;
             change::state(output, "after", &plan.after, fold, "  ")?;
         }
