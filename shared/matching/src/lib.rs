@@ -92,30 +92,31 @@
 //! a quarter to half a second.
 //!
 //! ## Figures
-//! Events a second, reading included, of made-up findings of 5.4 KB on one core of 2.8 GHz that shares its caches with other
-//! work, and how often that is what `sonic-rs` does that merely parses, in the same run (`cargo run --release -p
-//! quench-matching --example speed`); `quench bench match` measures beside `serde_json` and beside asking every rule.
+//! Events a second, reading included, of made-up findings of 5.4 KB on one of two cores of 2.8 GHz while other work kept both
+//! busy, and how often that is what `sonic-rs` does that merely parses, in the same run (`cargo run --release -p
+//! quench-matching --example speed`; each goes through 2,000 findings before the next does, the best of 25 rounds counts).
+//! `quench bench match` measures beside `serde_json` and beside asking every rule.
 //!
 //! | rules | 10 | 1,000 | 10,000 | 100,000 |
 //! |---|---|---|---|---|
-//! | mixed, a hundred matches of 100,000 | 394,000 = 1.45 × | 204,000 = 0.88 × | 120,000 = 0.50 × | 42,000 = 0.17 × |
-//! | mixed, each with something rare | | 260,000 = 1.04 × | 186,000 = 0.74 × | 106,000 = 0.43 × |
-//! | an account each | | 405,000 = 1.60 × | 366,000 = 1.68 × | 342,000 = 1.39 × |
+//! | mixed, a hundred matches of 100,000 | 488,000 = 1.90 × | 237,000 = 0.90 × | 155,000 = 0.60 × | 55,000 = 0.21 × |
+//! | mixed, each with something rare | | 315,000 = 1.34 × | 189,000 = 0.89 × | 123,000 = 0.51 × |
+//! | an account each | | 521,000 = 2.37 × | 569,000 = 2.18 × | 368,000 = 1.73 × |
 //!
-//! At 100,000 rules the index takes 107 to 143 bytes a rule.
+//! Of findings parsed before, 42,000 to 314,000. At 100,000 rules the index takes 124 to 163 bytes a rule.
 //!
-//! Worst cases, as `cargo bench` measures them there:
+//! Worst cases, those of `cargo bench`, in their best rounds there:
 //!
 //! | case | one document |
 //! |---|---|
-//! | 10,000 rules whose only condition is the same and holds: all are visited | 90 µs |
-//! | 100,000 needles on one path, a text of 220 bytes that has two of them | 3 µs |
-//! | 1,000 regular expressions on one path, each with some text of its own | 1 µs |
-//! | 5 MB, most of it 120,000 elements that rules ask about | 16 ms |
-//! | 5 MB of the same that no rule asks about | 5 ms |
-//! | 100 levels that rules ask about, and 100,000 that none does | 27 µs |
-//! | 100 names and as many texts of 40 characters, each character escaped: 28 KB | 290 µs |
-//! | 4 KB in which a name that rules ask for is there three times | 5 µs |
+//! | 10,000 rules whose only condition is the same and holds: all are visited | 50 µs |
+//! | 100,000 needles on one path, a text of 220 bytes that has two of them | 1.4 µs |
+//! | 1,000 regular expressions on one path, each with some text of its own | 0.7 µs |
+//! | 5 MB, most of it 120,000 elements that rules ask about | 10 ms |
+//! | 5 MB of the same that no rule asks about | 2.5 ms |
+//! | 100 levels that rules ask about, and 100,000 that none does | 30 µs |
+//! | 100 names and as many texts of 40 characters, each character escaped: 28 KB | 190 µs |
+//! | 4 KB in which a name that rules ask for is there three times | 4 µs |
 //!
 //! Regular expressions that require no text, such as `a|b`, are all tried on every value at their path.
 #![warn(missing_docs)]

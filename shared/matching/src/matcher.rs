@@ -93,7 +93,7 @@ impl Matcher {
             name: &mut scratch.name,
         }
         .walk(document);
-        scratch.seen.digest(&self.index.wants, &[]);
+        scratch.seen.seal(&self.index.wants, &[]);
         let exact = scratch.visits.ambiguous.then_some(document);
         self.search(&[], exact, scratch)
     }
@@ -158,7 +158,7 @@ impl Matcher {
         {
             return Err(NotJson::new(error.valid_up_to(), "bytes that are no UTF-8"));
         }
-        scratch.seen.digest(&self.index.wants, document);
+        scratch.seen.seal(&self.index.wants, document);
         if !scratch.visits.ambiguous {
             return Ok(self.search(document, None, scratch));
         }

@@ -52,6 +52,12 @@ struct Carry {
 /// Bytes that are looked at in one go.
 const STRETCH: usize = 16 * BLOCK;
 
+/// The same of what lies behind the beginning of a long document, where the processor fetches by itself what is next.
+const LONG_STRETCH: usize = 16 * STRETCH;
+
+/// Where long documents begin.
+const LONG: usize = 32 * STRETCH;
+
 impl Blocks {
     /// Begins a document.
     pub(crate) fn begin(&mut self, document: &[u8]) {
@@ -71,7 +77,12 @@ impl Blocks {
             return false;
         }
         let level = Level::new();
-        let (stretch, behind) = rest.split_at(rest.len().min(STRETCH));
+        let length = if self.seen < LONG {
+            STRETCH
+        } else {
+            LONG_STRETCH
+        };
+        let (stretch, behind) = rest.split_at(rest.len().min(length));
         near::fetch_bytes(level, &behind[..behind.len().min(STRETCH)]);
         let from = self.quotes.len();
         let to = from + stretch.len().div_ceil(BLOCK);
@@ -432,6 +443,20 @@ mod tests {
             prop_assert_eq!(shifted_running_xor(bits), plain);
             prop_assert_eq!(dispatch!(Level::new(), simd => running_xor(simd, bits)), plain);
         }
+    }
+
+    #[test]
+    fn long_documents_are_told_of_to_their_end() {
+        let text = r#"[{"a\"{": [1, "é]", "\\"]}], "#.repeat(4 * LONG / 28);
+        let mut blocks = Blocks::default();
+        blocks.begin(text.as_bytes());
+        assert_eq!(blocks.next_quote(text.as_bytes(), 0), Some(2));
+        assert_eq!(blocks.finish(text.as_bytes()), Ok(()));
+        let [quotes, opens, closes] = plainly(text.as_bytes());
+        assert_eq!(positions(blocks.quotes.iter().copied()), quotes);
+        let brackets = blocks.brackets.iter();
+        assert_eq!(positions(brackets.clone().map(|block| block.opens)), opens);
+        assert_eq!(positions(brackets.map(|block| block.closes)), closes);
     }
 
     #[test]

@@ -224,6 +224,7 @@ impl<'a> Reader<'a> {
                     self.value(at, self.trie.node(*child), false, depth)?;
                 }
             }
+            self.seen.digest_many(self.wants, self.document);
             at = blank(self.document, behind);
             match self.document.get(at) {
                 Some(b',') => at = blank(self.document, at + 1),

@@ -26,6 +26,8 @@ pub(crate) struct Seen {
     pub(crate) values: Vec<SeenValue>,
     numbers: Vec<Number>,
     slots: Vec<SlotSeen>,
+    /// How many of the values are digested.
+    digested: usize,
     /// Texts that are not in the document as such: unescaped, folded, or written out. Each is UTF-8.
     texts: Vec<u8>,
     /// Room to write a number out.
@@ -125,6 +127,7 @@ impl Seen {
             self.slots[value.slot as usize] = SlotSeen::default();
         }
         self.values.clear();
+        self.digested = 0;
         self.numbers.clear();
         self.texts.clear();
         self.sketches.get_mut().clear();
@@ -315,10 +318,24 @@ impl Seen {
         self.push(slot, Kind::Text, text, Span::Nowhere, 0);
     }
 
-    /// Folds and hashes the texts that were noted as they are in the document, once all are.
+    /// Folds and hashes the texts that were noted as they are in the document.
     pub(crate) fn digest(&mut self, wants: &[u8], document: &[u8]) {
         // The widest registers fold sixty-four bytes at once.
         dispatch!(Level::new(), simd => self.digest_all(simd, wants, document));
+        self.digested = self.values.len();
+    }
+
+    /// As [`Seen::digest`], if so many are waiting for it that they would not stay near at hand.
+    #[inline]
+    pub(crate) fn digest_many(&mut self, wants: &[u8], document: &[u8]) {
+        if self.values.len() - self.digested >= 256 {
+            self.digest(wants, document);
+        }
+    }
+
+    /// Digests what is left, once all values are noted.
+    pub(crate) fn seal(&mut self, wants: &[u8], document: &[u8]) {
+        self.digest(wants, document);
         // Parts are hashed in whole chunks, even the last ones.
         self.texts.extend_from_slice(&[0; hash::CHUNK]);
     }
@@ -357,7 +374,7 @@ impl Seen {
 
     #[inline(always)]
     fn digest_all<S: Simd>(&mut self, _: S, wants: &[u8], document: &[u8]) {
-        for value in &mut self.values {
+        for value in &mut self.values[self.digested..] {
             let (Span::Document(start, end), Span::Nowhere) = (value.text, value.folded) else {
                 continue;
             };
