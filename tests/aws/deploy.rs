@@ -70,14 +70,10 @@ fn the_command_shows_what_would_change_deploys_it_once_asked_and_then_finds_noth
     let unknown = "Unrecognized resource types: [AWS::CloudFormation::StackSet]";
     assert!(told(&shown).contains(unknown), "{}", told(&shown));
     assert_eq!(stacks(&hub), 1, "a preview makes no stack");
-    let asked = hub
-        .proxy
-        .calls()
-        .into_iter()
-        .map(|call| decoded(&call.request.body));
-    let asked = asked
-        .filter(|body| body.contains("Action=CreateChangeSet"))
-        .last()
+    let calls = hub.proxy.calls().into_iter();
+    let mut calls = calls.map(|call| decoded(&call.request.body));
+    let asked = calls
+        .rfind(|body| body.contains("Action=CreateChangeSet"))
         .unwrap();
     for (name, output) in [
         ("HubBusArn", "BusArn"),

@@ -180,7 +180,7 @@ impl Hub {
         deployed.changes
     }
 
-    /// What CloudFormation says to parameters that it does not take.
+    /// What AWS says to parameters that it does not take.
     ///
     /// # Panics
     /// It takes them.

@@ -64,7 +64,7 @@ pub fn deploy(
     }
 }
 
-/// What CloudFormation says to a change set that it does not take.
+/// What AWS says to a change set that it does not take.
 ///
 /// # Panics
 /// It takes it.
