@@ -88,9 +88,11 @@ fn dependencies_point_one_way() {
 #[test]
 fn only_actions_and_app_reach_outside() {
     let outside = ["reqwest", "hyper", "lettre", "rusqlite", "ureq"];
-    let effects = ["quench-actions", "quench-app"];
+    // The last is for tests alone: it stands between actions and the AWS that they are tried on.
+    let effects = ["quench-actions", "quench-app", "quench-world"];
     for (name, names) in dependencies(&metadata()) {
         for dependency in &names {
+            assert_ne!(dependency, "quench-world", "`{name}` is no test");
             let reaches = outside.contains(&dependency.as_str())
                 || dependency.starts_with("aws-sdk-")
                 || dependency.starts_with("aws-config");
@@ -165,7 +167,7 @@ fn every_crate_takes_the_lints_of_the_workspace_and_versions_stand_once() {
 fn manifests() -> Vec<std::path::PathBuf> {
     let root = root();
     let mut found = vec![root.join("cli/Cargo.toml"), root.join("tests/Cargo.toml")];
-    for folder in ["shared", "functions"] {
+    for folder in ["shared", "functions", "tests"] {
         for entry in std::fs::read_dir(root.join(folder)).unwrap() {
             let path = entry.unwrap().path().join("Cargo.toml");
             if path.is_file() {
