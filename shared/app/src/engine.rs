@@ -13,6 +13,8 @@ mod ledger;
 mod mending;
 mod perform;
 mod progress;
+mod propose;
+mod read_back;
 mod redact;
 mod remediate;
 mod retry;
@@ -441,6 +443,23 @@ fn log(run: &str, entry: &Entry) {
                 step.attempt = attempt,
                 reason,
                 "step ended in doubt"
+            );
+        }
+        Event::Decided { decision, .. } => {
+            tracing::info!(run.id = run, step.path = path, decision = ?decision, "people have answered");
+        }
+        Event::Applied { effect, .. } => {
+            tracing::info!(run.id = run, step.path = path, effect = ?effect, "remediation applied");
+        }
+        Event::Undone { effect, .. } => {
+            tracing::info!(run.id = run, step.path = path, effect = ?effect, "remediation undone");
+        }
+        Event::UndoFailed { reason, .. } => {
+            tracing::warn!(
+                run.id = run,
+                step.path = path,
+                reason,
+                "remediation not undone"
             );
         }
         _ => {}

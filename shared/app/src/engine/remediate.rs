@@ -2,30 +2,24 @@
 //! and reads it back. What comes next is always the walker's to say, by the journal.
 
 use super::consent;
-use super::deed::{self, Answer, Done, Phase, Question, lower};
+use super::deed::{self, Phase, Question};
 use super::guards::{self, Moment, Outcome, Subject, Told};
 use super::intent::{Intent, intent};
-use super::perform::{Called, Prepared, guarded};
+use super::perform::{Called, guarded};
+use super::propose::Proposal;
+use super::read_back::Reading;
 use super::walk::{Task, Walker};
 use super::{EngineError, Worker, verdict};
-use crate::clock::{after, until};
 use crate::metrics::Count;
 use crate::run::Event;
 use jiff::Timestamp;
-use quench_actions::remediate::{self, Effect, Entry, Fault, Goal, Plan, Tags, Target, Verified};
+use quench_actions::remediate::{self, Effect, Entry, Fault, Plan, Tags, Target};
 use quench_actions::{Aws, Outside};
 use quench_automations::templates::{self, Escape};
 use quench_automations::{ApproveStep, Mode, RemediateStep, StepKind};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
-
-/// How long a resource is read back where the step does not say.
-const VERIFY: Duration = Duration::from_secs(2 * 60);
-/// How long it is looked at without letting go of the run, and the pause until the next look.
-const LOOK: Duration = Duration::from_secs(20);
-const PAUSE: Duration = Duration::from_secs(15);
 
 /// Why a run waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +72,7 @@ impl Worker<'_> {
             }
             Phase::Verify { plan, done, answer } => {
                 let reading = Reading { plan, done, answer };
-                return self.verify(walker, task, &outside, reading, limit).await;
+                return self.read_back(walker, task, &outside, reading, limit).await;
             }
             Phase::Attempt {
                 hash,
@@ -129,43 +123,8 @@ impl Worker<'_> {
         }
     }
 
-    fn mode(&self) -> Mode {
+    pub(super) fn mode(&self) -> Mode {
         self.run.mode.unwrap_or(Mode::Observe)
-    }
-
-    fn proposed(&self, task: &Task<'_>, content: serde_json::Value) -> Event {
-        Event::Proposed {
-            hash: deed::hash(&self.run.id, &task.path, &content),
-            content,
-            mode: self.mode(),
-        }
-    }
-
-    /// Writes down what a step would do that is no remediation.
-    async fn propose(
-        &mut self,
-        walker: &mut Walker<'_>,
-        task: &Task<'_>,
-    ) -> Result<(), EngineError> {
-        let prepared = match Prepared::new(task, walker.context()) {
-            Ok(prepared) => prepared,
-            Err(reason) => return self.tell(walker, task, Event::Failed { reason }).await,
-        };
-        let subject = subject(&task.step.kind);
-        let asked = (Moment::Drafting, self.mode());
-        let Some(told) = self.ask_guards(walker, task, subject, asked).await? else {
-            return Ok(());
-        };
-        let resources = &self.run.finding.resources;
-        let resource = resources.first().map_or("", |resource| &resource.id);
-        if self.is_against(walker, task, &told, (resource, "")).await? {
-            return Ok(());
-        }
-        let mut event = self.proposed(task, prepared.content);
-        if let Event::Proposed { mode, .. } = &mut event {
-            *mode = lower(*mode, told.mode);
-        }
-        self.tell(walker, task, event).await
     }
 
     /// Plans a remediation, unless its resource is left alone.
@@ -305,134 +264,8 @@ impl Worker<'_> {
             .await
     }
 
-    /// Reads back what was applied, for as long as the step says, but holding the run for a short time only.
-    async fn verify(
-        &mut self,
-        walker: &mut Walker<'_>,
-        task: &Task<'_>,
-        outside: &Outside,
-        reading: Reading,
-        limit: Duration,
-    ) -> Result<Option<Pause>, EngineError> {
-        let Reading { plan, done, answer } = reading;
-        let window = match &task.step.kind {
-            StepKind::Remediate(step) => step.verify.unwrap_or(VERIFY),
-            _ => VERIFY,
-        };
-        let end = after(done.at, window);
-        let opened = self
-            .open(outside, &plan.target, plan.remediation, limit)
-            .await?;
-        let aws = match opened {
-            Ok(aws) => aws,
-            Err(fault) => {
-                self.fault(walker, task, fault, UNREAD).await?;
-                return Ok(None);
-            }
-        };
-        let now = self.app.clock.now();
-        let look = until(now, end).min(LOOK).min(limit);
-        let shared = Arc::clone(&plan);
-        let looking = async move {
-            remediate::verify(&aws, &shared, Goal::After, Instant::now() + look).await
-        };
-        let found = self.call(limit.max(look), looking).await?;
-        let now = self.app.clock.now();
-        let reason = match found {
-            Ok(Verified::Holds { .. }) => {
-                let (summary, output) = deed::applied(&plan, done, answer.as_ref());
-                let event = Event::Succeeded {
-                    summary,
-                    output,
-                    took: until(done.at, now),
-                };
-                self.tell(walker, task, event).await?;
-                return Ok(None);
-            }
-            Ok(Verified::NotYet { reason, .. }) => reason,
-            Err(fault @ Fault::Unknown { .. }) => fault.to_string(),
-            Err(fault) => {
-                self.fault(walker, task, fault, UNREAD).await?;
-                return Ok(None);
-            }
-        };
-        if now < end {
-            let until = after(now, PAUSE).min(end);
-            let path = &task.path;
-            let reason = format!("step `{path}` was applied and is read back: {reason}");
-            return Ok(Some(Pause { until, reason }));
-        }
-        let reason = format!(
-            "it was applied, but {} is not as planned after {} s: {reason}{UNDO}",
-            plan.target,
-            window.as_secs()
-        );
-        self.failed(walker, task, reason).await?;
-        Ok(None)
-    }
-
-    /// Does what was proposed, if no guard objects.
-    async fn act(
-        &mut self,
-        walker: &mut Walker<'_>,
-        task: &Task<'_>,
-        proposal: Proposal,
-        limit: Duration,
-    ) -> Result<(), EngineError> {
-        let Proposal {
-            hash,
-            again,
-            pending,
-            mode,
-            question,
-        } = proposal;
-        if pending {
-            return self.attempt(walker, task.clone(), limit).await;
-        }
-        let prepared = match Prepared::new(task, walker.context()) {
-            Ok(prepared) => prepared,
-            Err(reason) => return self.tell(walker, task, Event::Failed { reason }).await,
-        };
-        if deed::hash(&self.run.id, &task.path, &prepared.content) != hash {
-            if let Some(question) = &question {
-                consent::supersede(self.app, question).await?;
-            }
-            let reason = "what the step would do is not what was written down".to_owned();
-            let begun = again;
-            return self
-                .tell(walker, task, Event::Outdated { reason, begun })
-                .await;
-        }
-        let moment = match again {
-            false => Moment::Doing,
-            true => Moment::Resuming,
-        };
-        let subject = subject(&task.step.kind);
-        let Some(told) = self
-            .ask_guards(walker, task, subject, (moment, mode))
-            .await?
-        else {
-            return Ok(());
-        };
-        match &told.outcome {
-            Outcome::Passes if told.mode == mode => self.attempt(walker, task.clone(), limit).await,
-            Outcome::Passes => Ok(()),
-            Outcome::Exempt { reason } if !again => {
-                let event = deed::exempt(&self.run.finding.id, "", reason);
-                self.tell(walker, task, event).await
-            }
-            Outcome::Waits { reason, until } => {
-                let (reason, until) = (reason.clone(), *until);
-                self.tell(walker, task, Event::Held { reason, until }).await
-            }
-            Outcome::Exempt { reason } | Outcome::Stops { reason } => {
-                self.failed(walker, task, reason.clone()).await
-            }
-        }
-    }
-
     /// What guards say, written down; none if they could not be asked now, which is written down as well.
-    async fn ask_guards(
+    pub(super) async fn ask_guards(
         &mut self,
         walker: &mut Walker<'_>,
         task: &Task<'_>,
@@ -463,7 +296,7 @@ impl Worker<'_> {
     }
 
     /// Whether guards are against planning, which is written down.
-    async fn is_against(
+    pub(super) async fn is_against(
         &mut self,
         walker: &mut Walker<'_>,
         task: &Task<'_>,
@@ -564,7 +397,7 @@ impl Worker<'_> {
     }
 
     /// Writes down what a fault leads to.
-    async fn fault(
+    pub(super) async fn fault(
         &mut self,
         walker: &mut Walker<'_>,
         task: &Task<'_>,
@@ -593,7 +426,7 @@ impl Worker<'_> {
         self.tell(walker, task, event).await
     }
 
-    async fn failed(
+    pub(super) async fn failed(
         &mut self,
         walker: &mut Walker<'_>,
         task: &Task<'_>,
@@ -614,28 +447,8 @@ struct Doing {
     question: Option<Question>,
 }
 
-/// A plan that was applied and is to be read back.
-struct Reading {
-    plan: Arc<Plan>,
-    done: Done,
-    answer: Option<Answer>,
-}
-
-/// What a step means to do that is no remediation.
-struct Proposal {
-    hash: String,
-    again: bool,
-    pending: bool,
-    mode: Mode,
-    question: Option<Question>,
-}
-
-const UNDO: &str = "; `quench runs undo` restores what was there before";
 const HALF_DONE: &str =
     "; some of it may have been done; `quench runs undo` restores what was there before";
-const UNREAD: &str =
-    "; it was applied, but is not read back; `quench runs undo` restores what was there before";
-
 fn half_done(entry: Entry) -> &'static str {
     match entry {
         Entry::First => "",
@@ -646,11 +459,4 @@ fn half_done(entry: Entry) -> &'static str {
 /// Whether it may go better later, so that it is tried again.
 fn passes(fault: &Fault) -> bool {
     matches!(fault, Fault::Transient { .. } | Fault::Unknown { .. })
-}
-
-fn subject(kind: &StepKind) -> Subject<'static> {
-    match kind {
-        StepKind::Finding(_) => Subject::Note,
-        _ => Subject::Finding,
-    }
 }

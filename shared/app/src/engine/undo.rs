@@ -1,6 +1,7 @@
 //! What a worker does to restore what a run has changed.
 
 use super::ledger::{Ledger, Task, Then, next_try};
+use super::read_back::{LOOK, PAUSE};
 use super::remediate::Pause;
 use super::{EngineError, Outcome, Worker, log, settle};
 use crate::clock::{after, until};
@@ -15,9 +16,6 @@ use tokio::time::Instant;
 const LIMIT: Duration = Duration::from_secs(60);
 /// How long a resource is read back until it is as it was before.
 const VERIFY: Duration = Duration::from_secs(5 * 60);
-/// How long it is looked at without letting go of the run, and the pause until the next look.
-const LOOK: Duration = Duration::from_secs(20);
-const PAUSE: Duration = Duration::from_secs(15);
 
 impl Worker<'_> {
     /// Restores what the run has changed, as its ledger says.
