@@ -5,18 +5,20 @@ use super::fault::Fault;
 use super::parameters::{self, Parameters};
 use super::plan::Plan;
 use super::rules::{self, Direction};
+use super::target::Target;
 use super::{Desired, instance};
-use crate::aws::Service;
+use crate::aws::{Element, Service};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 /// The network interfaces are changed one by one.
 pub(super) const DEPTH: usize = 2;
 
 /// The name of the group without rules that every VPC has one of, and what stands for its id.
 const ISOLATION: &str = "quench-isolation";
-/// The tag by which snapshots tell the plan that they were made for.
+/// The tag by which snapshots tell the plan that they were made for, and when it was made.
 const FORENSIC: &str = "quench:forensic";
 
 #[derive(Deserialize)]
@@ -40,20 +42,7 @@ pub(super) async fn read(api: &Api<'_>, _: &Parameters) -> Result<Value, Fault> 
     let attached = api
         .list(Service::Ec2, "DescribeNetworkInterfaces", of, list)
         .await?;
-    let mut interfaces = Map::new();
-    for interface in &attached {
-        let id = interface.text_at("networkInterfaceId");
-        let id = id.ok_or_else(|| Fault::lacks("networkInterfaceId"))?;
-        let groups: Vec<&str> = interface
-            .items("groupSet")
-            .filter_map(|group| group.text_at("groupId"))
-            .map(|group| match Some(group) == isolation.as_deref() {
-                true => ISOLATION,
-                false => group,
-            })
-            .collect();
-        interfaces.insert(id.to_owned(), groups.into());
-    }
+    let interfaces = interfaces(api.target, &found, &attached, isolation.as_deref())?;
     let volumes: Vec<&str> = found
         .items("blockDeviceMapping")
         .filter_map(|device| device.text_at("ebs/volumeId"))
@@ -62,9 +51,47 @@ pub(super) async fn read(api: &Api<'_>, _: &Parameters) -> Result<Value, Fault> 
         "interfaces": interfaces,
         "vpc": vpc,
         "volumes": volumes,
-        "forensic_snapshots": [],
+        "forensic_snapshots": null,
         "group": instance::tag(&found, "aws:autoscaling:groupName"),
     }))
+}
+
+/// The security groups of each interface; one that is not listed could be open to anybody.
+fn interfaces(
+    target: &Target,
+    instance: &Element,
+    attached: &[Element],
+    isolation: Option<&str>,
+) -> Result<Map<String, Value>, Fault> {
+    let mut interfaces = Map::new();
+    for interface in attached {
+        let id = interface.text_at("networkInterfaceId");
+        let id = id.ok_or_else(|| Fault::lacks("networkInterfaceId"))?;
+        let groups: Vec<&str> = interface
+            .items("groupSet")
+            .filter_map(|group| group.text_at("groupId"))
+            .map(|group| match Some(group) == isolation {
+                true => ISOLATION,
+                false => group,
+            })
+            .collect();
+        interfaces.insert(id.to_owned(), groups.into());
+    }
+    let unlisted = instance
+        .items("networkInterfaceSet")
+        .filter_map(|interface| interface.text_at("networkInterfaceId"))
+        .find(|id| !interfaces.contains_key(*id));
+    if let Some(id) = unlisted {
+        return Err(Fault::Guard(format!(
+            "network interface `{id}` of {target} is not listed, so nobody can tell whether it is isolated; look whether it is being attached or detached, and plan again"
+        )));
+    }
+    if interfaces.is_empty() {
+        return Err(Fault::Guard(format!(
+            "no network interface of {target} is listed, so nobody can tell whether it is isolated; look at its state and its interfaces, and plan again"
+        )));
+    }
+    Ok(interfaces)
 }
 
 /// The id of the group without rules, if the VPC has it already.
@@ -86,7 +113,7 @@ pub(super) fn desire(
     api: &Api<'_>,
     state: &Value,
     parameters: &Parameters,
-    _: Timestamp,
+    now: Timestamp,
 ) -> Result<Desired, Fault> {
     let told: Told = parameters::read(parameters)?;
     let mut after = state.clone();
@@ -115,8 +142,15 @@ pub(super) fn desire(
             "the group `{group}` may take it for broken and terminate it"
         ));
     }
-    if told.snapshot {
-        after["forensic_snapshots"] = state["volumes"].clone();
+    let has_disks = state["volumes"]
+        .as_array()
+        .is_some_and(|volumes| !volumes.is_empty());
+    if told.snapshot && has_disks {
+        // Snapshots that an earlier plan upon the same state had made are no evidence of what happened since.
+        after["forensic_snapshots"] = json!({
+            "volumes": state["volumes"],
+            "planned": now.to_string(),
+        });
         warnings.push("the snapshots cost money until somebody deletes them".to_owned());
     }
     Ok(Desired::State { after, warnings })
@@ -130,11 +164,8 @@ pub(super) async fn write(
     _: Timestamp,
 ) -> Result<(), Fault> {
     // The snapshots first: what comes after may be seen by whoever is on the instance.
-    if to["forensic_snapshots"]
-        .as_array()
-        .is_some_and(|volumes| !volumes.is_empty())
-    {
-        snapshot(api, plan).await?;
+    if let Some(token) = token(&plan.hash, to)? {
+        snapshot(api, &token, &from["volumes"]).await?;
     }
     let vpc = to["vpc"].as_str().unwrap_or_default();
     let mut isolation = None;
@@ -158,9 +189,19 @@ pub(super) async fn write(
     Ok(())
 }
 
+/// What the snapshots for a state are known by: the hash of the plan, which is the same for every plan upon the same
+/// state, and when it was made. Nothing where there are to be none.
+fn token(hash: &str, to: &Value) -> Result<Option<String>, Fault> {
+    let wanted = &to["forensic_snapshots"];
+    if wanted.is_null() {
+        return Ok(None);
+    }
+    let planned = wanted["planned"].as_str().ok_or(Fault::Altered)?;
+    Ok(Some(format!("{hash}@{planned}")))
+}
+
 /// Makes snapshots of all disks, at one point in time, unless they were made for this plan already.
-async fn snapshot(api: &Api<'_>, plan: &Plan) -> Result<(), Fault> {
-    let token = &plan.hash;
+async fn snapshot(api: &Api<'_>, token: &str, volumes: &Value) -> Result<(), Fault> {
     let filter = format!("tag:{FORENSIC}");
     let asked = form([
         ("Owner.1", "self"),
@@ -171,7 +212,7 @@ async fn snapshot(api: &Api<'_>, plan: &Plan) -> Result<(), Fault> {
     let made = api
         .list(Service::Ec2, "DescribeSnapshots", asked, list)
         .await?;
-    if !made.is_empty() {
+    if are_kept(&made, volumes) {
         return Ok(());
     }
     let id = &api.target.id;
@@ -185,6 +226,17 @@ async fn snapshot(api: &Api<'_>, plan: &Plan) -> Result<(), Fault> {
     api.query_once(Service::Ec2, "CreateSnapshots", form)
         .await?;
     Ok(())
+}
+
+/// Says whether there are snapshots, and one of each disk, that are whole or about to be.
+fn are_kept(snapshots: &[Element], volumes: &Value) -> bool {
+    let kept: BTreeSet<&str> = snapshots
+        .iter()
+        .filter(|snapshot| matches!(snapshot.text_at("status"), Some("pending" | "completed")))
+        .filter_map(|snapshot| snapshot.text_at("volumeId"))
+        .collect();
+    let mut volumes = volumes.as_array().into_iter().flatten();
+    !kept.is_empty() && volumes.all(|id| id.as_str().is_some_and(|id| kept.contains(id)))
 }
 
 /// The group without rules; it is made where there is none.
@@ -236,4 +288,116 @@ pub(super) fn compared(state: &Value) -> Value {
         }
     }
     json!({ "interfaces": interfaces })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remediate::Kind;
+
+    const PLANNED: &str = "2026-01-02T03:04:05Z";
+
+    fn target() -> Target {
+        let (id, account) = ("i-0123456789abcdef0", "111122223333");
+        Target::read(id, &[Kind::Instance], account, "eu-central-1").unwrap()
+    }
+
+    /// An instance that names these interfaces as its own.
+    fn instance(interfaces: &[&str]) -> Element {
+        let items: String = interfaces
+            .iter()
+            .map(|id| format!("<item><networkInterfaceId>{id}</networkInterfaceId></item>"))
+            .collect();
+        let set = format!("<i><networkInterfaceSet>{items}</networkInterfaceSet></i>");
+        Element::read(&set).unwrap()
+    }
+
+    fn interface(id: &str, group: &str) -> Element {
+        let groups = format!("<groupSet><item><groupId>{group}</groupId></item></groupSet>");
+        let id = format!("<networkInterfaceId>{id}</networkInterfaceId>");
+        Element::read(&format!("<item>{id}{groups}</item>")).unwrap()
+    }
+
+    fn snapshot(volume: &str, status: &str) -> Element {
+        let inside = format!("<volumeId>{volume}</volumeId><status>{status}</status>");
+        Element::read(&format!("<item>{inside}</item>")).unwrap()
+    }
+
+    #[test]
+    fn the_group_that_isolates_is_known_by_its_name() {
+        let attached = [interface("eni-1", "sg-1"), interface("eni-2", "sg-2")];
+        let named = instance(&["eni-1", "eni-2"]);
+        let read = interfaces(&target(), &named, &attached, Some("sg-2")).unwrap();
+        assert_eq!(
+            Value::Object(read),
+            json!({ "eni-1": ["sg-1"], "eni-2": [ISOLATION] })
+        );
+    }
+
+    #[test]
+    fn an_instance_is_not_isolated_for_want_of_listed_interfaces() {
+        for (named, attached, expected) in [
+            (vec![], vec![], "no network interface of"),
+            (vec!["eni-1"], vec![], "network interface `eni-1` of"),
+            (
+                vec!["eni-1", "eni-2"],
+                vec![interface("eni-1", "sg-1")],
+                "network interface `eni-2` of",
+            ),
+        ] {
+            match interfaces(&target(), &instance(&named), &attached, Some("sg-1")) {
+                Err(Fault::Guard(reason)) => assert!(reason.starts_with(expected), "{reason}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        // One that came after the instance was looked at is isolated as well.
+        let attached = [interface("eni-1", "sg-1"), interface("eni-2", "sg-1")];
+        let read = interfaces(&target(), &instance(&["eni-1"]), &attached, None).unwrap();
+        assert_eq!(read.len(), 2);
+    }
+
+    #[test]
+    fn snapshots_count_that_hold_what_is_on_every_disk() {
+        let both = json!(["vol-1", "vol-2"]);
+        let one = |status| snapshot("vol-1", status);
+        let two = |status| snapshot("vol-2", status);
+        for (made, expected) in [
+            (vec![], false),
+            (vec![one("pending"), two("pending")], true),
+            (vec![one("completed"), two("pending")], true),
+            (vec![one("completed")], false),
+            (vec![one("error"), two("error")], false),
+            (vec![one("completed"), two("error")], false),
+            (vec![one("completed"), two("recoverable")], false),
+            (
+                vec![one("error"), two("error"), one("pending"), two("pending")],
+                true,
+            ),
+        ] {
+            assert_eq!(are_kept(&made, &both), expected, "{made:?}");
+        }
+        // A disk that was taken off since cannot be kept again.
+        assert!(are_kept(
+            &[one("completed"), two("completed")],
+            &json!(["vol-1"])
+        ));
+        assert!(!are_kept(&[], &json!([])));
+    }
+
+    #[test]
+    fn snapshots_are_known_by_the_plan_and_its_time() {
+        let wanted = |planned: &str| {
+            let planned = json!({ "volumes": ["vol-1"], "planned": planned });
+            token("1f", &json!({ "forensic_snapshots": planned }))
+        };
+        assert_eq!(wanted(PLANNED), Ok(Some(format!("1f@{PLANNED}"))));
+        assert_ne!(wanted(PLANNED), wanted("2026-02-02T03:04:05Z"));
+        assert_eq!(
+            token("1f", &json!({ "forensic_snapshots": null })),
+            Ok(None)
+        );
+        // Without its time nobody can tell which are its own.
+        let untimed = json!({ "forensic_snapshots": ["vol-1"] });
+        assert_eq!(token("1f", &untimed), Err(Fault::Altered));
+    }
 }

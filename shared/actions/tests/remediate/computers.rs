@@ -1,10 +1,12 @@
 use crate::contract::{Case, keeps, told};
+use crate::proxy::Trouble;
 use crate::world::{ACCOUNT, Peer, World, whole};
 use quench_actions::aws::{Element, Service};
-use quench_actions::remediate::{Effect, Entry, Fault};
+use quench_actions::remediate::{Effect, Entry, Fault, Plan};
 use quench_emulator::REGION;
 use serde_json::json;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 static NAMES: AtomicU32 = AtomicU32::new(0);
 
@@ -443,12 +445,14 @@ async fn an_instance_is_isolated() {
         ];
         whole(&ec2(&world, "DescribeNetworkInterfaces", &form).await)
     };
-    let (planned, _) = keeps(&case, async || infected(&world).await, look).await;
+    let (planned, id) = keeps(&case, async || infected(&world).await, look).await;
     assert_eq!(planned.changes.len(), 3, "{:?}", planned.changes);
-    let snapshots = async || {
+    let snapshots = async |plan: &Plan| {
+        let time = plan.after["forensic_snapshots"]["planned"].as_str();
+        let token = format!("{}@{}", plan.hash, time.unwrap());
         let form = [
             ("Filter.1.Name", "tag:quench:forensic"),
-            ("Filter.1.Value.1", &planned.hash),
+            ("Filter.1.Value.1", &token),
         ];
         ec2(&world, "DescribeSnapshots", &form)
             .await
@@ -456,7 +460,8 @@ async fn an_instance_is_isolated() {
             .count()
     };
     let volumes = planned.before["volumes"].as_array().unwrap().len();
-    assert_eq!(snapshots().await, volumes);
+    assert!(volumes > 0, "{:?}", planned.before);
+    assert_eq!(snapshots(&planned).await, volumes);
     // A second time it finds what it made the first time.
     world.proxy.calls();
     assert_eq!(case.apply(&planned, Entry::First).await, Ok(Effect::Done));
@@ -464,7 +469,31 @@ async fn an_instance_is_isolated() {
         world.proxy.writes(),
         ["ec2:ModifyNetworkInterfaceAttribute"; 2]
     );
-    assert_eq!(snapshots().await, volumes);
+    assert_eq!(snapshots(&planned).await, volumes);
+    assert_eq!(case.undo(&planned).await, Ok(Effect::Done));
+
+    // It happens again a month later: what was kept of the first time is no evidence of the second.
+    let later = Case {
+        at: case.at + Duration::from_secs(30 * 24 * 60 * 60),
+        ..Case::new(&world, "quarantine-ec2-instance")
+    };
+    let second = later.plan(&id).await.unwrap();
+    assert_eq!(second.hash, planned.hash);
+    assert_eq!(snapshots(&second).await, 0);
+    world.proxy.calls();
+    // The answer is lost: the snapshots are there, and nobody was told.
+    world.proxy.fail(Trouble::CutAfter, 0);
+    let unknown = later.apply(&second, Entry::First).await;
+    world.proxy.mend();
+    assert!(matches!(unknown, Err(Fault::Unknown { .. })), "{unknown:?}");
+    assert_eq!(world.proxy.writes(), ["ec2:CreateSnapshots"]);
+    assert_eq!(later.apply(&second, Entry::Again).await, Ok(Effect::Done));
+    assert_eq!(
+        world.proxy.writes(),
+        ["ec2:ModifyNetworkInterfaceAttribute"; 2]
+    );
+    assert_eq!(snapshots(&second).await, volumes);
+    assert_eq!(snapshots(&planned).await, volumes);
     let described = ec2(
         &world,
         "DescribeSecurityGroups",
@@ -520,5 +549,18 @@ async fn an_instance_is_isolated() {
         case.undo(&planned).await,
     ] {
         assert!(matches!(changed, Err(Fault::Changed { .. })), "{changed:?}");
+    }
+
+    // What is terminated is not taken for isolated.
+    ec2(&world, "TerminateInstances", &[("InstanceId.1", &id)]).await;
+    let gone = [
+        case.plan(&id).await.map(|_| Effect::Done),
+        case.apply(&planned, Entry::First).await,
+        case.undo(&planned).await,
+    ];
+    for gone in gone {
+        let gone = gone.unwrap_err();
+        assert!(matches!(gone, Fault::Missing { .. }), "{gone:?}");
+        assert!(gone.to_string().ends_with("it is terminated"), "{gone}");
     }
 }
