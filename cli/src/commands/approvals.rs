@@ -242,7 +242,7 @@ async fn say(
 ) -> anyhow::Result<Verdict> {
     let output = scene.output;
     let approval = find(app, id).await?;
-    let by = trigger::whoever();
+    let by = trigger::whoever(app).await?;
     let proof = Proof::Login {
         by: &by,
         approval: &approval.id,

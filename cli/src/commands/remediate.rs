@@ -34,7 +34,7 @@ pub(crate) async fn perform(scene: &Scene, arguments: &Remediate) -> anyhow::Res
         )));
     }
     let app = scene.open().await?;
-    let by = whoever();
+    let by = whoever(&app).await?;
     let remedy = Remedy {
         remediation,
         finding: arguments.finding.as_deref(),

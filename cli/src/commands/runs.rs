@@ -146,7 +146,8 @@ async fn undo(
 ) -> anyhow::Result<Verdict> {
     let output = scene.output;
     let id = find(app, id).await?.id;
-    let undo = quench_app::undo::undo(app, &id, step, &whoever()).await?;
+    let by = whoever(app).await?;
+    let undo = quench_app::undo::undo(app, &id, step, &by).await?;
     output.object(&json!({
         "event": "undoing",
         "run": id,

@@ -1,8 +1,8 @@
 use std::io;
 
 use anyhow::bail;
-use quench_app::App;
 use quench_app::trigger::Ask;
+use quench_app::{App, Host};
 use quench_automations::{Mode, ParameterType, Verdict as Gates};
 use serde_json::{Map, Value, json};
 
@@ -16,7 +16,7 @@ pub(crate) async fn perform(scene: &Scene, arguments: &Trigger) -> anyhow::Resul
     let app = scene.open().await?;
     let output = scene.output;
     let with = values(&app, &arguments.playbook, &arguments.with).await?;
-    let by = whoever();
+    let by = whoever(&app).await?;
     let asked = Ask {
         playbook: &arguments.playbook,
         finding: &arguments.finding,
@@ -48,13 +48,19 @@ pub(crate) async fn perform(scene: &Scene, arguments: &Trigger) -> anyhow::Resul
     ingest::finish(scene, &app, arguments.patience, &[triggered.run.id]).await
 }
 
-/// The account that asks, as far as the machine tells.
-pub(super) fn whoever() -> String {
+/// Who asks: on AWS whoever STS says that the credentials are of; on one machine, where whoever reaches the store can do
+/// anything to it, the account as the environment names it.
+pub(super) async fn whoever(app: &App) -> anyhow::Result<String> {
+    if let Host::Aws { .. } = app.config.host {
+        let outside = app.outside().await?;
+        let cloud = outside.cloud().map_err(anyhow::Error::msg)?;
+        return Ok(cloud.caller().await?.arn.clone());
+    }
     let user = std::env::var("USER").or_else(|_| std::env::var("USERNAME"));
-    match user {
+    Ok(match user {
         Ok(user) if !user.trim().is_empty() => one_line(&user),
         _ => "somebody at the command line".to_owned(),
-    }
+    })
 }
 
 /// Reads `NAME=VALUE`: text for parameters that hold text, else JSON where it reads as such.

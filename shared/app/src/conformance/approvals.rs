@@ -171,7 +171,7 @@ pub(crate) async fn a_question_is_decided_once_in_time_and_about_what_was_asked(
         decide(store, "ab02", Choice::Approve, "anna", 999).await,
         expired
     );
-    // What was decided neither expires nor is it superseded.
+    // What was denied neither expires nor is it superseded.
     let kept = store
         .expire_approval("ab01", moment(3000))
         .await
@@ -184,6 +184,9 @@ pub(crate) async fn a_question_is_decided_once_in_time_and_about_what_was_asked(
         .unwrap()
         .unwrap();
     assert_eq!(kept.state, state);
+    // What was agreed to may yet be overtaken before it is done.
+    let agreed = decide(store, "ab03", Choice::Approve, "anna", 4).await;
+    assert!(matches!(agreed, Deciding::Decided(_)), "{agreed:?}");
     let superseded = ApprovalState::Superseded { at: moment(5) };
     let told = store
         .supersede_approval("ab03", moment(5))

@@ -205,7 +205,10 @@ impl Deed {
 /// What was decided at an `approve` step about a remediation that a later step may do.
 #[derive(Debug, Clone)]
 pub(crate) struct Gate<'a> {
-    pub(crate) plan: Arc<Plan>,
+    /// Name of the remediation.
+    pub(crate) name: &'a str,
+    /// Absent where it could not be planned: whatever it was to be about is then not agreed to.
+    pub(crate) plan: Option<Arc<Plan>>,
     pub(crate) approved: bool,
     pub(crate) approval: &'a Approval,
 }
@@ -213,9 +216,20 @@ pub(crate) struct Gate<'a> {
 impl Gate<'_> {
     /// Whether it is about the same remediation of the same resource, told the same.
     fn is_about(&self, plan: &Plan) -> bool {
-        self.plan.remediation == plan.remediation
-            && self.plan.target == plan.target
-            && self.plan.parameters == plan.parameters
+        match &self.plan {
+            None => self.name == plan.remediation.name(),
+            Some(own) => {
+                own.remediation == plan.remediation
+                    && own.target == plan.target
+                    && own.parameters == plan.parameters
+            }
+        }
+    }
+
+    /// Whether just this was agreed to.
+    fn is_agreed(&self, hash: &str) -> bool {
+        let own = self.plan.as_ref();
+        self.approved && own.is_some_and(|own| own.hash == hash)
     }
 }
 
@@ -296,7 +310,7 @@ pub(crate) fn then<'a>(step: &'a Step, deed: &Deed, gates: &[Gate<'a>]) -> Then<
         let mut gates = gates.iter().rev();
         gates.find(|gate| gate.is_about(plan))
     });
-    let agreed = gate.is_some_and(|gate| gate.approved && gate.plan.hash == draft.hash());
+    let agreed = gate.is_some_and(|gate| gate.is_agreed(draft.hash()));
     let asks = is_gate || mode != Mode::Enforce || gate.is_some();
     if asks && !agreed && !deed.is_approved() && !deed.applying && !deed.begun {
         return question(step, deed, draft, gate);

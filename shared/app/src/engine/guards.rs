@@ -24,8 +24,9 @@ const SPREAD: Duration = Duration::from_secs(60);
 pub(crate) enum Subject<'a> {
     /// A resource, with its tags or why they cannot be read.
     Resource(&'a Target, Result<&'a Tags, &'a Fault>),
-    /// Whatever a runbook, a function or a state machine does for the finding of the run.
-    Finding,
+    /// Whatever a runbook, a function or a state machine does for the finding of the run, in an account that the step
+    /// names, if it does.
+    Finding(Option<&'a str>),
     /// Nothing but the finding itself, where it comes from.
     Note,
 }
@@ -260,7 +261,7 @@ fn judge(ask: Ask<'_>, automation: Option<Option<&Automation>>, now: Timestamp) 
         };
         let is_known = match ask.subject {
             Subject::Resource(target, _) => touched.contains(target.arn.as_str()),
-            Subject::Finding | Subject::Note => touched.contains(ask.path),
+            Subject::Finding(_) | Subject::Note => touched.contains(ask.path),
         };
         let count = touched.len();
         if !is_known && count >= most as usize {
@@ -308,16 +309,18 @@ fn verdict(rules: &Exempt, ask: Ask<'_>) -> Verdict {
     match ask.subject {
         Subject::Resource(target, tags) => exempt(rules, target, tags),
         Subject::Note => Verdict::Free,
-        Subject::Finding => {
+        Subject::Finding(place) => {
             let finding = &ask.run.finding;
-            let resources = finding.resources.iter();
-            let mut verdicts = resources.map(|resource| {
-                let account = resource.account.as_deref().or(finding.account.as_deref());
-                of_resource(rules, resource, account.unwrap_or_default())
+            let own = finding.account.as_deref().unwrap_or_default();
+            let accounts = [place.unwrap_or_default(), own];
+            let accounts = accounts.into_iter().map(|name| account(rules, name));
+            let resources = finding.resources.iter().map(|resource| {
+                of_resource(rules, resource, resource.account.as_deref().unwrap_or(own))
             });
+            let mut verdicts = accounts.chain(resources);
             verdicts
                 .find(|verdict| *verdict != Verdict::Free)
-                .unwrap_or_else(|| account(rules, finding.account.as_deref().unwrap_or_default()))
+                .unwrap_or(Verdict::Free)
         }
     }
 }
@@ -351,5 +354,72 @@ fn of_resource(rules: &Exempt, resource: &Resource, account: &str) -> Verdict {
         account: account.to_owned(),
         region: String::new(),
     };
-    exempt(rules, &target, Ok(&tags))
+    match exempt(rules, &target, Ok(&tags)) {
+        // Sources seldom tell tags, and what acts here could change any of them.
+        Verdict::Free if tags.is_empty() && !rules.tags.is_empty() => Verdict::Undecided {
+            reason: "the finding tells no tags of its resource, so nobody can tell if that is exempt by `exempt.tags`; nothing is done".to_owned(),
+        },
+        verdict => verdict,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::trial::{finding, playbook, script};
+    use quench_findings::Finding;
+    use serde_json::json;
+
+    fn verdict_on(finding: Finding, place: Option<&str>, rules: &Exempt) -> Verdict {
+        let (mut run, _) = script(vec![playbook("main", Vec::new())]);
+        run.finding = finding;
+        let ask = Ask {
+            run: &run,
+            path: "call",
+            subject: Subject::Finding(place),
+            moment: Moment::Doing,
+            mode: Mode::Enforce,
+            touched: &Touched::default(),
+        };
+        verdict(rules, ask)
+    }
+
+    #[test]
+    fn a_step_that_names_an_exempt_account_does_nothing_there() {
+        let rules = Exempt {
+            accounts: vec!["444455556666".to_owned()],
+            ..Exempt::default()
+        };
+        assert_eq!(verdict_on(finding(), None, &rules), Verdict::Free);
+        let there = verdict_on(finding(), Some("444455556666"), &rules);
+        assert!(matches!(there, Verdict::Exempt { .. }), "{there:?}");
+    }
+
+    #[test]
+    fn tags_that_the_finding_does_not_tell_are_no_proof_that_there_are_none() {
+        let rules = Exempt {
+            tags: vec!["env=prod*".to_owned()],
+            ..Exempt::default()
+        };
+        let about = |tags: serde_json::Value| {
+            let tags = tags.as_object().cloned().unwrap();
+            let resource = Resource {
+                id: "i-0123456789abcdef0".to_owned(),
+                tags,
+                ..Resource::default()
+            };
+            Finding {
+                resources: vec![resource],
+                ..finding()
+            }
+        };
+        let silent = verdict_on(about(json!({})), None, &rules);
+        assert!(matches!(silent, Verdict::Undecided { .. }), "{silent:?}");
+        let test = about(json!({"env": "test"}));
+        assert_eq!(verdict_on(test, None, &rules), Verdict::Free);
+        let live = verdict_on(about(json!({"env": "production"})), None, &rules);
+        assert!(matches!(live, Verdict::Exempt { .. }), "{live:?}");
+        let unasked = about(json!({}));
+        assert_eq!(verdict_on(unasked, None, &Exempt::default()), Verdict::Free);
+    }
 }

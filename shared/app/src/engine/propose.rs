@@ -39,7 +39,7 @@ impl Worker<'_> {
             Ok(prepared) => prepared,
             Err(reason) => return self.tell(walker, task, Event::Failed { reason }).await,
         };
-        let subject = subject(&task.step.kind);
+        let subject = subject(&task.step.kind, &prepared.content);
         let asked = (Moment::Drafting, self.mode());
         let Some(told) = self.ask_guards(walker, task, subject, asked).await? else {
             return Ok(());
@@ -92,7 +92,7 @@ impl Worker<'_> {
             false => Moment::Doing,
             true => Moment::Resuming,
         };
-        let subject = subject(&task.step.kind);
+        let subject = subject(&task.step.kind, &prepared.content);
         let Some(told) = self
             .ask_guards(walker, task, subject, (moment, mode))
             .await?
@@ -117,9 +117,9 @@ impl Worker<'_> {
     }
 }
 
-fn subject(kind: &StepKind) -> Subject<'static> {
+fn subject<'a>(kind: &StepKind, content: &'a serde_json::Value) -> Subject<'a> {
     match kind {
         StepKind::Finding(_) => Subject::Note,
-        _ => Subject::Finding,
+        _ => Subject::Finding(content["ssm"]["account"].as_str()),
     }
 }

@@ -452,17 +452,17 @@ impl<'a> Walker<'a> {
         let StepKind::Approve(gate) = &step.kind else {
             return;
         };
-        let Some(deed) = self.progress.get(path).map(|progress| &progress.deed) else {
+        let Some(remediate) = &gate.remediate else {
             return;
         };
-        if let Some(plan) = deed.plan() {
-            let answer = deed.answer.as_ref();
-            self.gates.push(Gate {
-                plan: Arc::clone(plan),
-                approved: answer.is_some_and(|answer| answer.decision == Decision::Approved),
-                approval: &gate.approval,
-            });
-        }
+        let deed = self.progress.get(path).map(|progress| &progress.deed);
+        let answer = deed.and_then(|deed| deed.answer.as_ref());
+        self.gates.push(Gate {
+            name: &remediate.name,
+            plan: deed.and_then(|deed| deed.plan()).map(Arc::clone),
+            approved: answer.is_some_and(|answer| answer.decision == Decision::Approved),
+            approval: &gate.approval,
+        });
     }
 
     fn fail(&mut self, step: &'a Step, path: &str, reason: &str, line: usize) -> Option<Next<'a>> {

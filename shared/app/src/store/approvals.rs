@@ -171,7 +171,7 @@ impl Store {
         on!(self, kept => kept.expire_approval(id, now).await)
     }
 
-    /// Has a question be superseded that is pending or expired; yields it as it stands then.
+    /// Has a question be superseded, unless it was denied; yields it as it stands then.
     ///
     /// # Errors
     /// The store fails.

@@ -71,7 +71,12 @@ impl World {
         match phase {
             Phase::Draft => {
                 self.note(walker, task, guarded, write)?;
+                let is_refused = matches!(task.step.kind, StepKind::Approve(_))
+                    && self.fates.get(&task.step.id) == Some(&Fate::Refused);
                 let event = match resource(task.step) {
+                    _ if is_refused => Event::Failed {
+                        reason: "refused".to_owned(),
+                    },
                     Some(resource) => Event::Planned {
                         plan: Box::new(self.plan(&resource)),
                         mode,

@@ -252,6 +252,15 @@ fn what_a_gate_was_asked_about_is_asked_again_once_it_changed_or_was_denied() {
     );
     assert!(told(&world).contains(&"close 1 asked".to_owned()));
 
+    // What could not even be planned was not agreed to.
+    let mut world = World::new(true, &[("ask", Fate::Refused)]);
+    let steps = vec![carry_on(gate("ask", Some("logs"))), mend("close", "logs")];
+    let no = [("close", Decision::Denied)];
+    let end = walk(&mut world, Mode::Enforce, steps, &no);
+    assert!(matches!(end, RunState::Stopped { .. }), "{end:?}");
+    assert!(told(&world).contains(&"ask 1 failed".to_owned()));
+    assert_eq!(world.paths(), Vec::<&str>::new());
+
     let steps = vec![carry_on(gate("ask", Some("logs"))), mend("close", "logs")];
     let no = [("ask", Decision::Denied), ("close", Decision::Denied)];
     let (end, world) = walked(Mode::Enforce, steps, &no);

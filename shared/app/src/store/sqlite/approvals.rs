@@ -199,11 +199,12 @@ impl Sqlite {
         now: Timestamp,
     ) -> Result<Option<Approval>, StoreError> {
         self.close(id, move |approval| {
-            matches!(
+            // Also what was agreed to and found outdated before it was done.
+            let open = !matches!(
                 approval.state,
-                ApprovalState::Pending | ApprovalState::Expired { .. }
-            )
-            .then_some(ApprovalState::Superseded { at: now })
+                ApprovalState::Denied { .. } | ApprovalState::Superseded { .. }
+            );
+            open.then_some(ApprovalState::Superseded { at: now })
         })
         .await
     }
