@@ -98,7 +98,17 @@ pub(crate) fn state(output: Output, state: &RunState) -> String {
         RunState::Failed { reason } => {
             output.look(Look::Bad, format!("failed: {}", one_line(reason)))
         }
-        RunState::Undone { by } => output.look(Look::Good, format!("undone, by {}", one_line(by))),
+        RunState::Undone { by, left } if left.is_empty() => {
+            output.look(Look::Good, format!("undone, by {}", one_line(by)))
+        }
+        RunState::Undone { by, left } => {
+            let left: Vec<String> = left.iter().map(|path| one_line(path)).collect();
+            let (by, left) = (one_line(by), left.join(", "));
+            output.look(
+                Look::Doubt,
+                format!("undone in part, by {by}; what `{left}` changed stands"),
+            )
+        }
     }
 }
 

@@ -104,6 +104,9 @@ pub enum RunState {
     Undone {
         /// Who wanted it so.
         by: String,
+        /// Paths of the steps whose changes stand, as nobody wanted them undone.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left: Vec<String>,
     },
 }
 

@@ -4,6 +4,7 @@ use crate::run::Run;
 use crate::store::{StoreError, Token};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
 use quench_actions::notify::approval::{Request, compose};
 use quench_actions::notify::email;
 use quench_actions::{ActionError, Attempt, Outside};
@@ -22,6 +23,12 @@ pub enum AskError {
     /// The store fails.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Mail did not leave for so long that an answer would come too late.
+    #[error("nobody could be asked before the question expired at {until}")]
+    Late {
+        /// When it expired.
+        until: Timestamp,
+    },
     /// Mail does not leave.
     #[error("{to} cannot be asked: {error}")]
     Mail {
@@ -38,6 +45,7 @@ impl AskError {
         match self {
             AskError::Store(error) => error.is_transient(),
             AskError::Mail { error, .. } => !matches!(error, ActionError::Permanent { .. }),
+            AskError::Late { .. } => false,
         }
     }
 
@@ -72,7 +80,7 @@ pub struct Untold {
 /// `from_finding` says whether the addresses were read from the finding, and `timeout` how long one mail may take.
 ///
 /// # Errors
-/// The store fails; a mail may leave later; or nobody can be told.
+/// The store fails; a mail may leave later; nobody can be told, or nobody was until it expired.
 pub async fn ask(
     app: &App,
     outside: &Outside,
@@ -90,6 +98,16 @@ pub async fn ask(
     };
     if approval.state != ApprovalState::Pending {
         return Ok(Vec::new());
+    }
+    let now = app.clock.now();
+    let nobody_was_told = approval.asked.iter().all(|asked| asked.told.is_none());
+    if !approval.is_open(now) {
+        app.store.expire_approval(&approval.id, now).await?;
+        let until = approval.expires;
+        return match nobody_was_told && !approval.asked.is_empty() {
+            true => Err(AskError::Late { until }),
+            false => Ok(Vec::new()),
+        };
     }
     let mut people: Vec<&str> = Vec::new();
     for asked in approval.asked.iter().filter(|asked| asked.told.is_none()) {

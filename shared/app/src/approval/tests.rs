@@ -99,6 +99,30 @@ async fn asking_again_tells_nobody_twice_and_both_links_of_one_person_lead_there
 }
 
 #[tokio::test]
+async fn nobody_is_told_of_what_would_be_answered_too_late() {
+    let scene = scene(|_| {}).await;
+    let outbox = scene.folder.path().join("outbox");
+    let outside = scene.app.outside().await.unwrap();
+    let before = mails(&outbox).len();
+    let late = Approval {
+        id: "1a7e".to_owned(),
+        asked: vec![Asked::new("anna@example.com".to_owned())],
+        ..scene.approval.clone()
+    };
+    // Kept by an attempt whose mail did not leave.
+    assert!(scene.app.store.put_approval(&late).await.unwrap());
+    let waited = crate::clock::until(scene.app.clock.now(), late.expires);
+    scene.app.clock.advance(waited);
+    let asked = ask(&scene.app, &outside, &late, false, MINUTE).await;
+    let until = late.expires;
+    assert_eq!(asked, Err(AskError::Late { until }));
+    assert!(!AskError::Late { until }.is_transient());
+    assert_eq!(mails(&outbox).len(), before);
+    let kept = scene.app.store.approval(&late.id).await.unwrap().unwrap();
+    assert_eq!(kept.state, ApprovalState::Expired { at: until });
+}
+
+#[tokio::test]
 async fn nobody_is_told_of_what_was_decided_meanwhile() {
     let scene = scene(|_| {}).await;
     let outside = scene.app.outside().await.unwrap();

@@ -222,6 +222,7 @@ pub(crate) async fn only_a_finished_run_is_queued_again_to_be_undone(store: &Sto
         },
         RunState::Undone {
             by: "somebody".to_owned(),
+            left: vec!["way/one".to_owned()],
         },
     ];
     for (number, end) in ends.into_iter().enumerate() {

@@ -85,7 +85,7 @@ pub(crate) struct Deed {
     pub(crate) mode: Option<Mode>,
     pub(crate) question: Option<Question>,
     pub(crate) answer: Option<Answer>,
-    /// Questions asked so far, also about what was planned before.
+    /// Questions so far, also about what was planned before, and those that reached nobody.
     pub(crate) asks: u32,
     /// Whether applying the plan was begun.
     pub(crate) applying: bool,
@@ -149,6 +149,10 @@ impl Deed {
                     outdated,
                     ..Self::default()
                 };
+            }
+            // Whoever tries it again asks anew.
+            Event::Failed { .. } if self.draft.is_some() && self.question.is_none() => {
+                self.asks += 1;
             }
             Event::Applying { .. } => self.applying = true,
             Event::Applied { effect, resumed } => {

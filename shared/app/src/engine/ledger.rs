@@ -47,6 +47,10 @@ pub(crate) struct Item {
     pub(crate) plan: Plan,
     /// Whether it turned out that the run changed nothing here.
     idle: bool,
+    /// Whether nothing says yet what came of applying it.
+    open: bool,
+    /// Whether the same was begun before, and may have been done then.
+    again: bool,
     undo: Undo,
 }
 
@@ -105,13 +109,19 @@ impl Ledger {
             Event::Applying { hash } => {
                 let plan = self.plans.get(path).filter(|plan| plan.hash == *hash);
                 if let Some(plan) = plan.cloned() {
+                    let is_same = |item: &Item| item.path == *path && item.plan.hash == *hash;
+                    let again = self
+                        .items
+                        .iter()
+                        .any(|item| is_same(item) && !item.idle && !item.undo.done);
                     // Applied once more, it is the same change.
-                    self.items
-                        .retain(|item| item.path != *path || item.plan.hash != *hash);
+                    self.items.retain(|item| !is_same(item));
                     self.items.push(Item {
                         path: path.clone(),
                         plan,
                         idle: false,
+                        open: true,
+                        again,
                         undo: Undo::default(),
                     });
                 }
@@ -122,7 +132,13 @@ impl Ledger {
             }
             | Event::Outdated { begun: false, .. } => {
                 if let Some(item) = self.items.iter_mut().rfind(|item| item.path == *path) {
-                    item.idle = true;
+                    item.idle |= item.open && !item.again;
+                    item.open = false;
+                }
+            }
+            Event::Applied { .. } => {
+                if let Some(item) = self.items.iter_mut().rfind(|item| item.path == *path) {
+                    item.open = false;
                 }
             }
             Event::Proposed { .. } => {
@@ -234,8 +250,11 @@ impl Ledger {
             }
         }
         if failures.is_empty() {
-            let by = round.by.clone();
-            return Then::End(RunState::Undone { by });
+            let left = self.left(None);
+            return Then::End(RunState::Undone {
+                by: round.by.clone(),
+                left: left.iter().map(|item| item.path.clone()).collect(),
+            });
         }
         let all = done + failures.len();
         let reason = format!("{done} of {all} undone; {}", failures.join("; "));
@@ -258,4 +277,80 @@ pub(crate) fn next_try(
         since: task.since.unwrap_or(now),
     };
     next_attempt(&RETRY, attempts, asked, now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::trial::World;
+
+    fn journal(events: Vec<Event>) -> Vec<Entry> {
+        let entry = |event| Entry {
+            path: "close".to_owned(),
+            attempt: 1,
+            at: Timestamp::UNIX_EPOCH,
+            event,
+        };
+        events.into_iter().map(entry).collect()
+    }
+
+    fn applying(plan: &Plan) -> [Event; 2] {
+        let hash = plan.hash.clone();
+        let planned = Event::Planned {
+            plan: Box::new(plan.clone()),
+            mode: quench_automations::Mode::Enforce,
+        };
+        [planned, Event::Applying { hash }]
+    }
+
+    fn already() -> Event {
+        Event::Applied {
+            effect: Effect::Already,
+            resumed: false,
+        }
+    }
+
+    fn outdated() -> Event {
+        let reason = "changed".to_owned();
+        Event::Outdated {
+            reason,
+            begun: false,
+        }
+    }
+
+    #[test]
+    fn what_was_found_done_is_the_runs_own_only_if_it_was_begun_before() {
+        let plan = World::new(true, &[]).plan("logs");
+        let left = |events| Ledger::of(&journal(events)).left(None).len();
+        let [planned, begun] = applying(&plan);
+        let once = vec![planned.clone(), begun.clone(), already()];
+        assert_eq!(left(once), 0);
+        let lost = Event::Failed {
+            reason: "no answer".to_owned(),
+        };
+        let twice = vec![
+            planned.clone(),
+            begun.clone(),
+            lost,
+            planned,
+            begun,
+            already(),
+        ];
+        assert_eq!(left(twice), 1);
+    }
+
+    #[test]
+    fn a_later_plan_that_is_outdated_leaves_what_was_done_before() {
+        let plan = World::new(true, &[]).plan("logs");
+        let [planned, begun] = applying(&plan);
+        let done = Event::Applied {
+            effect: Effect::Done,
+            resumed: false,
+        };
+        let events = vec![planned.clone(), begun.clone(), done, planned, outdated()];
+        assert_eq!(Ledger::of(&journal(events)).left(None).len(), 1);
+        let [planned, begun] = applying(&plan);
+        let events = vec![planned, begun, outdated()];
+        assert_eq!(Ledger::of(&journal(events)).left(None).len(), 0);
+    }
 }

@@ -14,8 +14,10 @@ use tokio::time::Instant;
 
 /// How long one change may take to be undone.
 const LIMIT: Duration = Duration::from_secs(60);
-/// How long a resource is read back until it is as it was before.
+/// How long a resource is read back after it was restored.
 const VERIFY: Duration = Duration::from_secs(5 * 60);
+/// How long after undoing was begun a service may take to be done with it.
+const SETTLING: Duration = Duration::from_secs(60 * 60);
 
 impl Worker<'_> {
     /// Restores what the run has changed, as its ledger says.
@@ -110,7 +112,11 @@ impl Worker<'_> {
             Ok(effect) => effect,
             Err(fault) => return Ok(Err(fault)),
         };
-        let end = after(since, VERIFY);
+        // Restored by an attempt before, it is so already, and its service is not done with it.
+        let end = match effect {
+            Effect::Done => after(self.app.clock.now(), VERIFY),
+            Effect::Already => after(since, SETTLING),
+        };
         let look = until(self.app.clock.now(), end).min(LOOK).min(limit);
         let own = plan.clone();
         let looking =
@@ -129,9 +135,8 @@ impl Worker<'_> {
             })));
         }
         Ok(Err(Fault::Refused(format!(
-            "it was undone, but {} is not as before after {} s: {reason}",
-            plan.target,
-            VERIFY.as_secs()
+            "it was undone, but {} is not as before: {reason}",
+            plan.target
         ))))
     }
 

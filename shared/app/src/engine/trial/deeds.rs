@@ -169,7 +169,7 @@ impl World {
     }
 
     /// A plan upon the resource as others have left it.
-    fn plan(&self, resource: &str) -> Plan {
+    pub(crate) fn plan(&self, resource: &str) -> Plan {
         let moves = self.moves.get(resource).copied().unwrap_or_default();
         let (before, after) = (json!([moves, "bad"]), json!([moves, "good"]));
         let arn = format!("arn:aws:s3:::{resource}");
