@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{any, get, post};
 use quench_app::webhook::{self, BODY_LIMIT, Unaccepted, receive};
 use quench_app::worker::serve_queues;
-use quench_app::{Answer, App, approval};
+use quench_app::{Answer, App, approval, manual};
 use quench_findings::decode;
 use serde_json::json;
 use tokio::sync::watch;
@@ -233,7 +233,7 @@ async fn decide(
 ) -> Response {
     // What is too large for the server is too large for a decision as well.
     let body = body.unwrap_or_else(|_| Bytes::from_static(&[b' '; approval::BODY_LIMIT + 1]));
-    let request = approval::Request {
+    let request = manual::Request {
         method: method.as_str(),
         path: uri.path(),
         headers: &headers,

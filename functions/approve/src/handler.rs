@@ -2,8 +2,8 @@ use aws_lambda_events::event::apigw::{
     ApiGatewayRequestAuthorizer, ApiGatewayV2httpRequest, ApiGatewayV2httpResponse,
 };
 use lambda_runtime::LambdaEvent;
-use quench_app::approval::{Request, answer};
-use quench_app::manual::Caller;
+use quench_app::approval::answer;
+use quench_app::manual::{Caller, Request};
 use quench_app::{Answer, App};
 use quench_batch::http::{body, response};
 use quench_batch::invocation;

@@ -15,7 +15,7 @@ mod tests;
 pub use ask::{AskError, Untold, ask};
 pub(crate) use decide::tell_runs;
 pub use decide::{Decision, Proof, Refused, decide, may_decide, show};
-pub use http::{BODY_LIMIT, Request, answer, public};
+pub use http::{BODY_LIMIT, answer, public};
 
 use crate::run::StartedBy;
 use jiff::Timestamp;
@@ -72,6 +72,21 @@ impl Approval {
     /// Whether it can be decided at this time.
     pub fn is_open(&self, now: Timestamp) -> bool {
         self.state == ApprovalState::Pending && now < self.expires
+    }
+
+    /// What it becomes where nobody decided in time.
+    pub(crate) fn lapsed(&self, now: Timestamp) -> Option<ApprovalState> {
+        let is_late = self.state == ApprovalState::Pending && now >= self.expires;
+        is_late.then_some(ApprovalState::Expired { at: self.expires })
+    }
+
+    /// What it becomes where what it is about is no more, also if that was agreed to and not yet done.
+    pub(crate) fn overtaken(&self, now: Timestamp) -> Option<ApprovalState> {
+        let is_over = matches!(
+            self.state,
+            ApprovalState::Denied { .. } | ApprovalState::Superseded { .. }
+        );
+        (!is_over).then_some(ApprovalState::Superseded { at: now })
     }
 
     /// Where it stands by the clock: what nobody decided in time is expired, whether that was written down or not.

@@ -7,7 +7,7 @@ use super::ask::{is_token, with_request};
 use super::{Approval, ApprovalState, Choice, Decision, Proof, Refused, decide, may_decide, show};
 use crate::answer::Answer;
 use crate::app::App;
-use crate::manual::Caller;
+use crate::manual::Request;
 use ::http::HeaderMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -28,21 +28,6 @@ const DECIDE: &str = "approvals:decide";
 const SHEET: &str = include_str!("page.css");
 const QUESTION: &str = include_str!("question.html");
 const NOTE: &str = include_str!("note.html");
-
-/// A request as its carrier hands it over.
-#[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
-    /// The method, in upper case.
-    pub method: &'a str,
-    /// The path, with or without the stage it begins with.
-    pub path: &'a str,
-    /// All headers.
-    pub headers: &'a HeaderMap,
-    /// The body.
-    pub body: &'a [u8],
-    /// Who asks, if a gateway has found that out.
-    pub caller: Option<&'a Caller>,
-}
 
 enum Wanted<'a> {
     Show(&'a str),

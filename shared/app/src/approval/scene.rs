@@ -1,11 +1,11 @@
 //! Questions that were asked, for tests.
 
-use super::{About, Approval, ApprovalState, Asked, Proposal, Request, answer, ask};
+use super::{About, Approval, ApprovalState, Asked, Proposal, answer, ask};
 use crate::answer::Answer;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::manual::Caller;
+use crate::manual::{Caller, Request};
 use crate::run::{Run, RunState, StartedBy};
 use crate::specimen::{self, finding, moment};
 use crate::store::Claim;

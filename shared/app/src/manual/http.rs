@@ -12,7 +12,7 @@ const BODY_LIMIT: usize = 256 * 1024;
 /// Seconds after which to try again when the store fails.
 const RETRY_AFTER: &str = "5";
 
-/// A request as the gateway hands it over.
+/// A request as its carrier hands it over.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     /// The method, in upper case.
@@ -23,7 +23,7 @@ pub struct Request<'a> {
     pub headers: &'a HeaderMap,
     /// The body.
     pub body: &'a [u8],
-    /// Who asks; `None` if the gateway has let somebody in whom it does not know.
+    /// Who asks; `None` if nobody has found that out.
     pub caller: Option<&'a Caller>,
 }
 

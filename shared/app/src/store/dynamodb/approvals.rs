@@ -249,13 +249,7 @@ impl DynamoDb {
         id: &str,
         now: Timestamp,
     ) -> Result<Option<Approval>, StoreError> {
-        self.close(id, |approval| {
-            let late = approval.state == ApprovalState::Pending && now >= approval.expires;
-            late.then_some(ApprovalState::Expired {
-                at: approval.expires,
-            })
-        })
-        .await
+        self.close(id, |approval| approval.lapsed(now)).await
     }
 
     pub(crate) async fn supersede_approval(
@@ -263,15 +257,7 @@ impl DynamoDb {
         id: &str,
         now: Timestamp,
     ) -> Result<Option<Approval>, StoreError> {
-        self.close(id, |approval| {
-            // Also what was agreed to and found outdated before it was done.
-            let open = !matches!(
-                approval.state,
-                ApprovalState::Denied { .. } | ApprovalState::Superseded { .. }
-            );
-            open.then_some(ApprovalState::Superseded { at: now })
-        })
-        .await
+        self.close(id, |approval| approval.overtaken(now)).await
     }
 
     async fn close(

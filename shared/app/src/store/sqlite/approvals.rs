@@ -184,13 +184,7 @@ impl Sqlite {
         id: &str,
         now: Timestamp,
     ) -> Result<Option<Approval>, StoreError> {
-        self.close(id, move |approval| {
-            let late = approval.state == ApprovalState::Pending && now >= approval.expires;
-            late.then_some(ApprovalState::Expired {
-                at: approval.expires,
-            })
-        })
-        .await
+        self.close(id, move |approval| approval.lapsed(now)).await
     }
 
     pub(crate) async fn supersede_approval(
@@ -198,15 +192,8 @@ impl Sqlite {
         id: &str,
         now: Timestamp,
     ) -> Result<Option<Approval>, StoreError> {
-        self.close(id, move |approval| {
-            // Also what was agreed to and found outdated before it was done.
-            let open = !matches!(
-                approval.state,
-                ApprovalState::Denied { .. } | ApprovalState::Superseded { .. }
-            );
-            open.then_some(ApprovalState::Superseded { at: now })
-        })
-        .await
+        self.close(id, move |approval| approval.overtaken(now))
+            .await
     }
 
     async fn close(
