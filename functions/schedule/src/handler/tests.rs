@@ -14,7 +14,7 @@ async fn a_call_tells_what_it_did_whatever_the_event() {
         let done = handle(&app, event).await.unwrap();
         assert_eq!(
             serde_json::to_value(done).unwrap(),
-            json!({"due": 0, "late": 0, "pending": 0, "expired": 0, "cut": false})
+            json!({"due": 0, "late": 0, "pending": 0, "unheard": 0, "expired": 0, "cut": false})
         );
     }
 }

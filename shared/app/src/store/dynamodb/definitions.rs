@@ -267,13 +267,15 @@ impl DynamoDb {
         mut change: impl FnMut(&mut Snapshot) -> Result<(bool, T), StoreError>,
     ) -> Result<T, StoreError> {
         let mut written = BTreeSet::new();
+        let mut refused = None;
         for attempt in 0..ATTEMPTS {
             pause(attempt).await;
             let InForce { revision, snapshot } = self.in_force().await?;
             let mut next = snapshot.clone();
             let (changed, done) = change(&mut next)?;
             if !changed {
-                return Ok(done);
+                // Nothing is left to do because it was done: the answer to it was lost, and others went on from there.
+                return Ok(refused.unwrap_or(done));
             }
             // Runs may be made with a version as soon as it is in force, so each is there before.
             let known = snapshot.playbooks.iter().map(version_of);
@@ -285,6 +287,7 @@ impl DynamoDb {
             if self.replace(revision, &next, now).await? {
                 return Ok(done);
             }
+            refused = Some(done);
         }
         Err(StoreError::Transient {
             reason: "the definitions are being changed by others all the time".into(),
