@@ -15,6 +15,7 @@ mod writer;
 
 use super::StoreError;
 use presence::Presence;
+use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,6 +34,19 @@ pub struct Sqlite {
     writer: Writer,
     readers: Arc<Mutex<Vec<Connection>>>,
     _presence: Arc<Presence>,
+}
+
+/// The condition that columns hold these values, as far as they are given, and the values in its order.
+fn equal(columns: &[(&str, &Option<String>)]) -> (String, Vec<Value>) {
+    let mut conditions = vec!["1 = 1".to_owned()];
+    let mut values: Vec<Value> = Vec::new();
+    for (column, value) in columns {
+        if let Some(value) = value {
+            values.push(value.clone().into());
+            conditions.push(format!("{column} = ?{}", values.len()));
+        }
+    }
+    (conditions.join(" AND "), values)
 }
 
 impl Sqlite {

@@ -11,7 +11,6 @@ use crate::store::encoding::{from_json, to_json};
 use crate::store::{ApprovalFilter, Deciding, Page, StoreError, Token};
 use jiff::Timestamp;
 use serde_json::Value;
-use std::collections::HashMap;
 use std::time::Duration;
 
 /// Most bytes of a question that are kept in its item, which every write to it pays for.
@@ -327,16 +326,9 @@ impl DynamoDb {
             at_once: AT_ONCE,
             attributes: None,
         };
-        let items = self.items(keys, &reading).await?;
-        let mut items: HashMap<Key, Item> = items
-            .into_iter()
-            .filter_map(|item| Some((Key::of(&item)?, item)))
-            .collect();
-        let mut approvals = Vec::with_capacity(items.len());
-        for key in keys {
-            if let Some(item) = items.remove(key) {
-                approvals.push(self.question(&item).await?);
-            }
+        let mut approvals = Vec::with_capacity(keys.len());
+        for item in self.items_in_order(keys, &reading).await? {
+            approvals.push(self.question(&item).await?);
         }
         Ok(approvals)
     }

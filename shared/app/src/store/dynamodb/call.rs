@@ -3,6 +3,7 @@ use super::item::{Item, text};
 use crate::store::StoreError;
 use quench_actions::aws::{AwsError, Service};
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// How often what a batch left undone is asked for again.
@@ -272,6 +273,19 @@ impl DynamoDb {
             }
         }
         Ok(found)
+    }
+
+    /// Reads items in the order of their keys; those that are not there are left out. No key may be asked for twice.
+    pub(super) async fn items_in_order(
+        &self,
+        keys: &[Key],
+        reading: &Reading,
+    ) -> Result<Vec<Item>, StoreError> {
+        let found = self.items(keys, reading).await?.into_iter();
+        let mut found: HashMap<Key, Item> = found
+            .filter_map(|item| Some((Key::of(&item)?, item)))
+            .collect();
+        Ok(keys.iter().filter_map(|key| found.remove(key)).collect())
     }
 
     /// Puts and deletes items without any condition, in no order.

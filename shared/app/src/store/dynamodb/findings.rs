@@ -9,7 +9,6 @@ use crate::store::{FindingFilter, FindingRecord, Page, StoreError};
 use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
 use std::time::Duration;
 
 /// Most bytes of an id that is a key as it is, for which DynamoDB has 2,048, and of an account that lists are filtered by.
@@ -189,18 +188,9 @@ impl DynamoDb {
             at_once: AT_ONCE,
             attributes: None,
         };
-        let items = self.items(keys, &reading).await?;
-        let mut items: HashMap<Key, Item> = items
-            .into_iter()
-            .filter_map(|item| Some((Key::of(&item)?, item)))
-            .collect();
-        let mut records = Vec::with_capacity(items.len());
-        for key in keys {
-            if let Some(item) = items.remove(key)
-                && let Some(record) = self.record(&item).await?
-            {
-                records.push(record);
-            }
+        let mut records = Vec::with_capacity(keys.len());
+        for item in self.items_in_order(keys, &reading).await? {
+            records.extend(self.record(&item).await?);
         }
         Ok(records)
     }

@@ -15,7 +15,6 @@ use crate::store::encoding::{from_json, to_json};
 use crate::store::{Expired, Page, RunFilter, RunStage, StoreError};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::collections::HashMap;
 
 /// Most bytes of a run's own body that are kept in its item, which every write of a worker pays for.
 const INLINE: usize = 6 << 10;
@@ -154,17 +153,8 @@ impl DynamoDb {
             at_once: AT_ONCE,
             attributes: Some("#pk, #sk, #body, #state, #updated"),
         };
-        let mut items: HashMap<Key, Item> = self
-            .items(&keys, &reading)
-            .await?
-            .into_iter()
-            .filter_map(|item| Some((Key::of(&item)?, item)))
-            .collect();
-        let mut runs = Vec::with_capacity(items.len());
-        for key in keys {
-            let Some(item) = items.remove(&key) else {
-                continue;
-            };
+        let mut runs = Vec::with_capacity(keys.len());
+        for item in self.items_in_order(&keys, &reading).await? {
             let run = self.whole(&item).await?;
             // The index may tell the stage of a moment ago.
             if filter

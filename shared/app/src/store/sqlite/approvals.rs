@@ -89,24 +89,15 @@ impl Sqlite {
         filter: &ApprovalFilter,
         page: Page,
     ) -> Result<Vec<Approval>, StoreError> {
-        let mut conditions = vec!["1 = 1".to_owned()];
-        let mut values: Vec<Value> = Vec::new();
         let stage = filter.stage.map(|stage| stage.name().to_owned());
-        for (column, value) in [
+        let (conditions, values) = super::equal(&[
             ("finding", &filter.finding),
             ("playbook", &filter.playbook),
             ("stage", &stage),
-        ] {
-            if let Some(value) = value {
-                values.push(value.clone().into());
-                conditions.push(format!("{column} = ?{}", values.len()));
-            }
-        }
+        ]);
         let sql = format!(
             "SELECT {COLUMNS} FROM approvals WHERE {} ORDER BY created DESC, rowid DESC LIMIT {} OFFSET {}",
-            conditions.join(" AND "),
-            page.limit,
-            page.skip
+            conditions, page.limit, page.skip
         );
         self.read(move |connection| list(connection, &sql, values))
             .await

@@ -4,7 +4,6 @@ use crate::run::{Entry, Event, Run, RunState, StartedBy};
 use crate::store::encoding::{from_json, to_json};
 use crate::store::{Claim, Expired, Lease, Page, RunFilter, RunStage, Standing, StoreError};
 use jiff::Timestamp;
-use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params, params_from_iter};
 use std::time::Duration;
 
@@ -75,25 +74,16 @@ impl Sqlite {
         filter: &RunFilter,
         page: Page,
     ) -> Result<Vec<Run>, StoreError> {
-        let mut conditions = vec!["1 = 1".to_owned()];
-        let mut values: Vec<Value> = Vec::new();
         let stage = filter.stage.map(|stage| stage.name().to_owned());
-        for (column, value) in [
+        let (conditions, values) = super::equal(&[
             ("finding", &filter.finding),
             ("automation", &filter.automation),
             ("playbook", &filter.playbook),
             ("stage", &stage),
-        ] {
-            if let Some(value) = value {
-                values.push(value.clone().into());
-                conditions.push(format!("{column} = ?{}", values.len()));
-            }
-        }
+        ]);
         let sql = format!(
             "SELECT {COLUMNS} FROM runs WHERE {} ORDER BY created DESC, rowid DESC LIMIT {} OFFSET {}",
-            conditions.join(" AND "),
-            page.limit,
-            page.skip
+            conditions, page.limit, page.skip
         );
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(&sql)?;
