@@ -3,6 +3,7 @@
 mod credentials;
 mod endpoint;
 mod error;
+mod keys;
 mod request;
 mod retry;
 mod service;
@@ -22,7 +23,7 @@ use bytes::Bytes;
 use credentials::Source;
 use endpoint::Endpoints;
 pub(crate) use endpoint::is_region;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use serde::Serialize;
@@ -30,7 +31,7 @@ use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use wire::{Bounds, Wire};
 
@@ -381,12 +382,12 @@ impl Aws {
         url.set_path(&format!("{below}{path}"));
         url.set_query(query.as_deref());
         let keys = self.credentials.keys(&self.shared.wire);
-        let credentials = timeout_at(deadline, keys).await.map_err(|_| too_late())??;
+        let keys = timeout_at(deadline, keys).await.map_err(|_| too_late())??;
         let mut headers = request.headers.clone();
         sign::sign(
             service,
             &region,
-            &credentials,
+            &keys,
             self.now(),
             (&request.method, &url, &mut headers, &request.body),
         )?;
@@ -419,11 +420,11 @@ impl Aws {
     }
 
     /// The time by the clock of AWS, as far as it is known.
-    fn now(&self) -> SystemTime {
+    fn now(&self) -> Timestamp {
         let skew = self.shared.skew.load(Ordering::Relaxed);
-        let by = Duration::from_secs(skew.unsigned_abs());
-        let now = SystemTime::now();
-        if skew < 0 { now - by } else { now + by }
+        let now = Timestamp::now();
+        now.saturating_add(SignedDuration::from_secs(skew))
+            .unwrap_or(now)
     }
 }
 

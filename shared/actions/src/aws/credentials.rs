@@ -4,15 +4,17 @@ mod cache;
 mod command;
 mod container;
 
+use super::keys::Keys;
 use super::wire::Wire;
 use super::{Aws, AwsError, InvalidAws, Service};
 use crate::neutral;
-use aws_credential_types::Credentials;
 use cache::Cache;
 use container::Container;
 use jiff::Timestamp;
+use secrecy::SecretString;
 use serde::Deserialize;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A role to act as, see [`Aws::assume_role`].
@@ -33,7 +35,7 @@ pub struct Role {
 /// A source of keys; its `Debug` shows none.
 pub(super) enum Source {
     /// They do not change.
-    Fixed(Credentials),
+    Fixed(Arc<Keys>),
     /// They are got, and got again before they expire.
     Fetched(Cache, From),
 }
@@ -72,14 +74,14 @@ struct Given {
 
 impl Given {
     /// Reads JSON; what is wrong with it is not told, as that may show a part of it.
-    fn read(json: &[u8]) -> Option<Credentials> {
+    fn read(json: &[u8]) -> Option<Keys> {
         let given: Self = serde_json::from_slice(json).ok()?;
-        Some(Credentials::new(
+        let token = given.session_token.filter(|token| !token.is_empty());
+        Some(Keys::new(
             given.access_key_id,
-            given.secret_access_key,
-            given.session_token.filter(|token| !token.is_empty()),
-            given.expiration.map(Into::into),
-            "quench",
+            given.secret_access_key.into(),
+            token.map(SecretString::from),
+            given.expiration,
         ))
     }
 }
@@ -89,9 +91,9 @@ impl Source {
     pub(super) fn read(lookup: &mut dyn FnMut(&str) -> Option<String>) -> Result<Self, InvalidAws> {
         match (lookup("AWS_ACCESS_KEY_ID"), lookup("AWS_SECRET_ACCESS_KEY")) {
             (Some(id), Some(secret)) => {
-                let token = lookup("AWS_SESSION_TOKEN");
-                let keys = Credentials::new(id, secret, token, None, "quench");
-                return Ok(Self::Fixed(keys));
+                let token = lookup("AWS_SESSION_TOKEN").map(SecretString::from);
+                let keys = Keys::new(id, secret.into(), token, None);
+                return Ok(Self::Fixed(Arc::new(keys)));
             }
             (Some(_), None) => return Err(InvalidAws::HalfCredentials("AWS_SECRET_ACCESS_KEY")),
             (None, Some(_)) => return Err(InvalidAws::HalfCredentials("AWS_ACCESS_KEY_ID")),
@@ -109,9 +111,9 @@ impl Source {
     }
 
     /// The keys to sign with now.
-    pub(super) async fn keys(&self, wire: &Wire) -> Result<Credentials, AwsError> {
+    pub(super) async fn keys(&self, wire: &Wire) -> Result<Arc<Keys>, AwsError> {
         match self {
-            Self::Fixed(keys) => Ok(keys.clone()),
+            Self::Fixed(keys) => Ok(Arc::clone(keys)),
             Self::Fetched(cache, from) => cache.get(|| from.fetch(wire)).await,
         }
     }
@@ -129,7 +131,7 @@ impl Source {
 }
 
 impl From {
-    async fn fetch(&self, wire: &Wire) -> Result<Credentials, AwsError> {
+    async fn fetch(&self, wire: &Wire) -> Result<Keys, AwsError> {
         match self {
             Self::Container(container) => container.fetch(wire).await,
             Self::Command => command::fetch().await,
@@ -139,7 +141,7 @@ impl From {
     }
 }
 
-async fn assume(role: &Role, aws: &Aws) -> Result<Credentials, AwsError> {
+async fn assume(role: &Role, aws: &Aws) -> Result<Keys, AwsError> {
     let lasting = role.lasting.as_secs().to_string();
     let session = session(&role.session);
     let mut parameters = vec![
@@ -153,12 +155,11 @@ async fn assume(role: &Role, aws: &Aws) -> Result<Credentials, AwsError> {
     let text = |name: &str| answer.text_at(&format!("AssumeRoleResult/Credentials/{name}"));
     let keys = || {
         let expires: Timestamp = text("Expiration")?.parse().ok()?;
-        Some(Credentials::new(
-            text("AccessKeyId")?,
-            text("SecretAccessKey")?,
-            Some(text("SessionToken")?.to_owned()),
-            Some(expires.into()),
-            "quench",
+        Some(Keys::new(
+            text("AccessKeyId")?.to_owned(),
+            text("SecretAccessKey")?.into(),
+            Some(text("SessionToken")?.into()),
+            Some(expires),
         ))
     };
     keys().ok_or_else(|| AwsError::Answer {

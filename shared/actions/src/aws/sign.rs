@@ -1,98 +1,217 @@
+//! Signature Version 4, in headers: "Create a signed AWS API request" in the IAM user guide.
+
+use super::keys::{Keys, TERMINATOR};
 use super::{AwsError, Service};
-use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
-    UriPathNormalizationMode, sign as signed,
-};
-use aws_sigv4::sign::v4;
+use jiff::Timestamp;
+use jiff::tz::Offset;
 use reqwest::Method;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use std::time::SystemTime;
-use tracing::dispatcher::{Dispatch, with_default};
+use reqwest::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue};
+use ring::digest::{Context, SHA256, digest};
 use url::Url;
+
+const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+const DATE: HeaderName = HeaderName::from_static("x-amz-date");
+const TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+const CONTENT: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+
+/// What a signature is good for.
+#[derive(Clone, Copy)]
+struct Scope<'a> {
+    region: &'a str,
+    service: &'a str,
+    /// Paths are signed as they are sent, and the digest of the body is sent along: so S3 wants it, and nobody else.
+    as_s3: bool,
+}
 
 /// Adds the headers of Signature Version 4.
 pub(super) fn sign(
     service: Service,
     region: &str,
-    credentials: &Credentials,
-    now: SystemTime,
-    (method, url, headers, body): (&Method, &Url, &mut HeaderMap, &[u8]),
+    keys: &Keys,
+    now: Timestamp,
+    request: (&Method, &Url, &mut HeaderMap, &[u8]),
 ) -> Result<(), AwsError> {
-    let failed = |error: &dyn std::fmt::Display| AwsError::Request {
-        service,
-        reason: format!("it cannot be signed: {error}"),
+    let scope = Scope {
+        region,
+        service: service.signing_name(),
+        as_s3: matches!(service, Service::S3 | Service::S3Control),
     };
-    let mut settings = SigningSettings::default();
-    if matches!(service, Service::S3 | Service::S3Control) {
-        settings.percent_encoding_mode = PercentEncodingMode::Single;
-        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    authorize(scope, keys, now, request).map_err(|reason| AwsError::Request {
+        service,
+        reason: format!("it cannot be signed: {reason}"),
+    })
+}
+
+fn authorize(
+    scope: Scope<'_>,
+    keys: &Keys,
+    now: Timestamp,
+    (method, url, headers, body): (&Method, &Url, &mut HeaderMap, &[u8]),
+) -> Result<(), String> {
+    let time = time(now);
+    let day = &time[..8];
+    let content = hex(digest(&SHA256, body).as_ref());
+    headers.insert(DATE, value(time.clone())?);
+    if let Some(token) = keys.token() {
+        headers.insert(TOKEN, secret(token.to_owned())?);
     }
-    let identity = credentials.clone().into();
-    let params = v4::SigningParams::builder()
-        .identity(&identity)
-        .region(region)
-        .name(service.signing_name())
-        .time(now)
-        .settings(settings)
-        .build()
-        .map_err(|error| failed(&error))?
-        .into();
-    let known: Vec<(&str, &str)> = headers
-        .iter()
-        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
-        .collect();
-    let request = SignableRequest::new(
-        method.as_str(),
-        url.as_str(),
-        known.into_iter(),
-        SignableBody::Bytes(body),
-    )
-    .map_err(|error| failed(&error))?;
-    // What it logs holds the headers that are signed, some of them secret. A subscriber that is made anew would have every
-    // place in the program that logs looked at again.
-    let output = with_default(&Dispatch::none(), || signed(request, &params))
-        .map_err(|error| failed(&error))?;
-    for header in output.into_parts().0.into_parts().0 {
-        let mut value = HeaderValue::from_str(header.value()).map_err(|error| failed(&error))?;
-        value.set_sensitive(true);
-        headers.insert(HeaderName::from_static(header.name()), value);
+    if scope.as_s3 {
+        headers.insert(CONTENT, value(content.clone())?);
     }
+    let names = names(headers);
+    let canonical = {
+        let mut canonical = Canonical(Context::new(&SHA256));
+        canonical.line(&[method.as_str()]);
+        canonical.line(&[&path(url.path(), scope.as_s3)]);
+        canonical.line(&[&query(url.query().unwrap_or_default())]);
+        for name in &names {
+            canonical.header(name, headers, url)?;
+        }
+        canonical.line(&[]);
+        canonical.line(&[&names.join(";")]);
+        canonical.add(content.as_bytes());
+        hex(canonical.0.finish().as_ref())
+    };
+    let Scope {
+        region, service, ..
+    } = scope;
+    let text = format!("{ALGORITHM}\n{time}\n{day}/{region}/{service}/{TERMINATOR}\n{canonical}");
+    let signature = keys.sign(day, region, service, text.as_bytes());
+    let authorization = format!(
+        "{ALGORITHM} Credential={}/{day}/{region}/{service}/{TERMINATOR}, SignedHeaders={}, Signature={}",
+        keys.id(),
+        names.join(";"),
+        hex(signature.as_ref())
+    );
+    headers.insert(AUTHORIZATION, secret(authorization)?);
     Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use reqwest::header::CONTENT_TYPE;
-    use std::time::Duration;
+/// A time such as `20150830T123600Z`.
+fn time(now: Timestamp) -> String {
+    let now = Offset::UTC.to_datetime(now);
+    format!(
+        "{:04}{:02}{:02}T{:02}{:02}{:02}Z",
+        now.year(),
+        now.month(),
+        now.day(),
+        now.hour(),
+        now.minute(),
+        now.second()
+    )
+}
 
-    /// The example of the IAM user guide, "Create a signed AWS API request", as it stood with its canonical request.
-    #[test]
-    fn the_published_example_has_its_published_signature() {
-        let keys = Credentials::new(
-            "AKIDEXAMPLE",
-            "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
-            None,
-            None,
-            "quench",
-        );
-        let url =
-            Url::parse("https://iam.amazonaws.com/?Action=ListUsers&Version=2010-05-08").unwrap();
-        let mut headers = HeaderMap::new();
-        let form = "application/x-www-form-urlencoded; charset=utf-8";
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(form));
-        // 2015-08-30T12:36:00Z
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_440_938_160);
-        let request = (&Method::GET, &url, &mut headers, &b""[..]);
-        sign(Service::Iam, "us-east-1", &keys, now, request).unwrap();
-        assert_eq!(headers["x-amz-date"], "20150830T123600Z");
-        assert_eq!(
-            headers["authorization"],
-            "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request, \
-             SignedHeaders=content-type;host;x-amz-date, \
-             Signature=5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7"
-        );
+fn value(text: String) -> Result<HeaderValue, String> {
+    HeaderValue::try_from(text).map_err(|error| error.to_string())
+}
+
+fn secret(text: String) -> Result<HeaderValue, String> {
+    let mut value = value(text)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The names of all headers that are signed, in order: those that are there, and `host`.
+fn names(headers: &HeaderMap) -> Vec<&str> {
+    let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+    names.push(HOST.as_str());
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// The digest of a request in its canonical form, of which no copy is made: it may hold a token.
+struct Canonical(Context);
+
+impl Canonical {
+    fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn line(&mut self, parts: &[&str]) {
+        for part in parts {
+            self.add(part.as_bytes());
+        }
+        self.add(b"\n");
+    }
+
+    fn header(&mut self, name: &str, headers: &HeaderMap, url: &Url) -> Result<(), String> {
+        self.add(name.as_bytes());
+        self.add(b":");
+        let mut values = headers.get_all(name).iter().peekable();
+        if values.peek().is_none() {
+            // The client sends it.
+            let host = url.host_str().ok_or("its address names no host")?;
+            self.add(host.as_bytes());
+            if let Some(port) = url.port() {
+                self.add(format!(":{port}").as_bytes());
+            }
+        }
+        while let Some(value) = values.next() {
+            self.words(value.as_bytes());
+            if values.peek().is_some() {
+                self.add(b",");
+            }
+        }
+        self.add(b"\n");
+        Ok(())
+    }
+
+    /// A value with one space where it has several, and none around it.
+    fn words(&mut self, value: &[u8]) {
+        let words = value.split(|byte| *byte == b' ');
+        let mut words = words.filter(|word| !word.is_empty());
+        if let Some(first) = words.next() {
+            self.add(first);
+        }
+        for word in words {
+            self.add(b" ");
+            self.add(word);
+        }
     }
 }
+
+/// A path, encoded once more than it is sent, and without empty parts; for S3 as it is sent.
+fn path(sent: &str, as_s3: bool) -> String {
+    if as_s3 {
+        return sent.to_owned();
+    }
+    let mut path = String::with_capacity(sent.len());
+    for part in sent.split('/').filter(|part| !part.is_empty()) {
+        path.push('/');
+        super::request::encode(part, &mut path);
+    }
+    if sent.ends_with('/') || path.is_empty() {
+        path.push('/');
+    }
+    path
+}
+
+/// A query in order; it is sent as it is encoded here.
+fn query(sent: &str) -> String {
+    let mut pairs: Vec<(&str, &str)> = sent
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .collect();
+    pairs.sort_unstable();
+    let pairs: Vec<String> = pairs
+        .into_iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    pairs.join("&")
+}
+
+/// Bytes in hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
+    let mut hex = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        hex.extend([digit(byte >> 4), digit(byte & 15)]);
+    }
+    hex
+}
+
+#[cfg(test)]
+mod tests;

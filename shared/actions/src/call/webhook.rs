@@ -7,12 +7,12 @@ use crate::{ActionError, Attempt, Outside, Performed, neutral, secrets};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use quench_automations::templates::{self, Escape};
 use quench_automations::{ConnectionKind, WebhookStep};
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use ring::hmac::{Context, HMAC_SHA256, Key};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -66,11 +66,10 @@ impl SigningSecret {
     /// Signs a message: the value of `webhook-signature`; `timestamp` is in seconds since 1970.
     #[must_use]
     pub fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> String {
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
+        let mut mac = Context::with_key(&Key::new(HMAC_SHA256, &self.0));
         mac.update(format!("{id}.{timestamp}.").as_bytes());
         mac.update(body);
-        format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+        format!("v1,{}", STANDARD.encode(mac.sign()))
     }
 }
 

@@ -1,7 +1,8 @@
 use super::AwsError;
-use aws_credential_types::Credentials;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use crate::aws::keys::Keys;
+use jiff::Timestamp;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long before they expire keys are replaced.
@@ -18,22 +19,22 @@ pub(in crate::aws) struct Cache {
 
 #[derive(Default)]
 struct Held {
-    keys: Option<Credentials>,
+    keys: Option<Arc<Keys>>,
     not_before: Option<Instant>,
 }
 
 enum State {
-    Good(Credentials),
+    Good(Arc<Keys>),
     /// Good for some minutes.
-    Old(Credentials),
+    Old(Arc<Keys>),
     None,
 }
 
 impl Cache {
-    pub(super) async fn get<F: Future<Output = Result<Credentials, AwsError>>>(
+    pub(super) async fn get<F: Future<Output = Result<Keys, AwsError>>>(
         &self,
         fetch: impl FnOnce() -> F,
-    ) -> Result<Credentials, AwsError> {
+    ) -> Result<Arc<Keys>, AwsError> {
         let _alone = match self.state() {
             State::Good(keys) => return Ok(keys),
             State::Old(keys) => match self.fetching.try_lock() {
@@ -50,8 +51,9 @@ impl Cache {
         };
         match (fetch().await, old) {
             (Ok(keys), _) => {
+                let keys = Arc::new(keys);
                 let mut held = self.held();
-                held.keys = Some(keys.clone());
+                held.keys = Some(Arc::clone(&keys));
                 held.not_before = None;
                 Ok(keys)
             }
@@ -73,10 +75,11 @@ impl Cache {
         let Some(keys) = held.keys.clone() else {
             return State::None;
         };
-        let Some(expiry) = keys.expiry() else {
+        let Some(expires) = keys.expires() else {
             return State::Good(keys);
         };
-        let left = expiry.duration_since(SystemTime::now()).unwrap_or_default();
+        let left = expires.duration_since(Timestamp::now());
+        let left = Duration::try_from(left).unwrap_or_default();
         let waiting = held.not_before.is_some_and(|at| Instant::now() < at);
         if left.is_zero() {
             State::None

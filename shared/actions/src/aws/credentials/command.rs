@@ -1,6 +1,6 @@
 use super::{Given, none};
 use crate::aws::AwsError;
-use aws_credential_types::Credentials;
+use crate::aws::keys::Keys;
 use std::io::{self, Read};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
@@ -11,7 +11,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Asks the AWS CLI for keys (`aws configure export-credentials`, since its version 2.9).
-pub(super) async fn fetch() -> Result<Credentials, AwsError> {
+pub(super) async fn fetch() -> Result<Keys, AwsError> {
     let mut command = Command::new("aws");
     command.args(["configure", "export-credentials", "--format", "process"]);
     tokio::task::spawn_blocking(move || run(command, LIMIT))
@@ -19,7 +19,7 @@ pub(super) async fn fetch() -> Result<Credentials, AwsError> {
         .map_err(|error| none(error.to_string(), true))?
 }
 
-pub(super) fn run(mut command: Command, limit: Duration) -> Result<Credentials, AwsError> {
+pub(super) fn run(mut command: Command, limit: Duration) -> Result<Keys, AwsError> {
     let started = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -76,7 +76,7 @@ pub(super) fn run(mut command: Command, limit: Duration) -> Result<Credentials, 
 mod tests {
     use super::*;
 
-    fn says(script: &str) -> Result<Credentials, AwsError> {
+    fn says(script: &str) -> Result<Keys, AwsError> {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
         run(command, Duration::from_millis(500))
@@ -88,10 +88,12 @@ mod tests {
             r#"echo '{"Version":1,"AccessKeyId":"AKID","SecretAccessKey":"s","SessionToken":"t","Expiration":"2026-11-22T12:00:00+00:00"}'"#,
         )
         .unwrap();
-        assert_eq!(keys.access_key_id(), "AKID");
-        assert_eq!(keys.secret_access_key(), "s");
-        assert_eq!(keys.session_token(), Some("t"));
-        assert!(keys.expiry().is_some());
+        assert_eq!(keys.id(), "AKID");
+        assert_eq!(keys.token(), Some("t"));
+        assert!(keys.expires().is_some());
+        let known = Keys::new("AKID".to_owned(), "s".into(), None, None);
+        let signed = |keys: &Keys| keys.sign("20261122", "eu-central-1", "sqs", b"text");
+        assert_eq!(signed(&keys).as_ref(), signed(&known).as_ref());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use super::{Given, none};
+use crate::aws::keys::Keys;
 use crate::aws::wire::Wire;
 use crate::aws::{AwsError, InvalidAws};
-use aws_credential_types::Credentials;
 use secrecy::{ExposeSecret, SecretString};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -51,7 +51,7 @@ impl Container {
         Ok(Some(Self { url, token }))
     }
 
-    pub(super) async fn fetch(&self, wire: &Wire) -> Result<Credentials, AwsError> {
+    pub(super) async fn fetch(&self, wire: &Wire) -> Result<Keys, AwsError> {
         let token = match &self.token {
             Token::None => None,
             Token::Text(token) => Some(token.clone()),
