@@ -1,22 +1,15 @@
-//! One emulator of AWS for the tests of this crate, which share it while any of them runs.
+//! One emulator of AWS for the tests of this crate.
 
 use quench_actions::Trust;
 use quench_actions::aws::{Aws, Service};
 use quench_emulator::Emulator;
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock};
 
-/// The emulator, started by whoever asks first; hold it for as long as it is needed. A static one would outlive the
-/// tests, as nobody drops what is static.
+/// The emulator, started by whoever asks first; it ends with the tests.
 pub(crate) fn emulator() -> Arc<Emulator> {
-    static SHARED: Mutex<Weak<Emulator>> = Mutex::new(Weak::new());
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(running) = shared.upgrade() {
-        return running;
-    }
-    let started = Arc::new(Emulator::start());
-    *shared = Arc::downgrade(&started);
-    started
+    static SHARED: LazyLock<Arc<Emulator>> = LazyLock::new(|| Arc::new(Emulator::start()));
+    Arc::clone(&SHARED)
 }
 
 /// A client of it.

@@ -1,10 +1,11 @@
 use super::batch::{Outgoing, batches};
 use super::{BATCH, Place, Received, Sqs};
-use crate::queue::DeadLetter;
+use crate::queue::{DeadLetter, Queue};
 use crate::store::StoreError;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// How long dead letters stay in hand while they are looked through.
 const LOOK: Duration = Duration::from_secs(60);
@@ -41,38 +42,60 @@ impl Sqs {
         limit: u32,
     ) -> Result<Vec<DeadLetter>, StoreError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let mut letters = Vec::new();
-        for (queue, place) in self.queues.iter() {
-            let Some(url) = self.dead(place).await? else {
-                continue;
-            };
-            let mut taken = Vec::new();
-            let looked = async {
-                while letters.len() + taken.len() < limit {
-                    let left = limit - letters.len() - taken.len();
-                    let more = self.take(url, left, LOOK, WAIT).await?;
-                    if more.is_empty() {
-                        break;
-                    }
-                    taken.extend(more);
-                }
-                Ok(())
-            };
-            let looked = looked.await;
-            self.put_back(url, &taken).await;
-            looked?;
-            letters.extend(taken.into_iter().map(|message| DeadLetter {
-                id: message.id,
-                queue: *queue,
-                body: message.body,
-                received: message.received,
-                sent: message.sent,
-                died: None,
-                reason: None,
-            }));
-        }
+        let looked = self.each(|sqs, queue| async move { sqs.dead_letters_of(queue, limit).await });
+        let found = looked.await.into_iter();
+        let found = found.collect::<Result<Vec<_>, _>>()?;
+        let mut letters: Vec<_> = found.into_iter().flatten().collect();
         letters.sort_by(|one, other| other.sent.cmp(&one.sent).then(one.id.cmp(&other.id)));
+        letters.truncate(limit);
         Ok(letters)
+    }
+
+    /// Does the same for every queue, for all at once: whoever looks for dead letters waits for them. Whatever comes of
+    /// one, the others are done to the end, so that nothing stays in hand.
+    async fn each<W>(&self, work: impl Fn(Sqs, Queue) -> W) -> Vec<W::Output>
+    where
+        W: Future<Output: Send> + Send + 'static,
+    {
+        let mut tasks = JoinSet::new();
+        for queue in self.queues.keys() {
+            tasks.spawn(work(self.clone(), *queue));
+        }
+        tasks.join_all().await
+    }
+
+    async fn dead_letters_of(
+        &self,
+        queue: Queue,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        let Some(url) = self.dead(self.place(queue)?).await? else {
+            return Ok(Vec::new());
+        };
+        let mut taken = Vec::new();
+        let looked = async {
+            while taken.len() < limit {
+                let more = self.take(url, limit - taken.len(), LOOK, WAIT).await?;
+                if more.is_empty() {
+                    break;
+                }
+                taken.extend(more);
+            }
+            Ok(())
+        };
+        let looked = looked.await;
+        self.put_back(url, &taken).await;
+        looked?;
+        let letters = taken.into_iter().map(|message| DeadLetter {
+            id: message.id,
+            queue,
+            body: message.body,
+            received: message.received,
+            sent: message.sent,
+            died: None,
+            reason: None,
+        });
+        Ok(letters.collect())
     }
 
     /// What cannot be put back now comes back by itself.
@@ -85,61 +108,78 @@ impl Sqs {
     }
 
     pub(in crate::queue) async fn redrive(&self, id: &str) -> Result<(), StoreError> {
-        for place in self.queues.values() {
-            let Some(url) = self.dead(place).await? else {
-                continue;
-            };
-            let mut others = Vec::new();
-            let found = async {
-                loop {
-                    let taken = self.take(url, BATCH, LOOK, WAIT).await?;
-                    if taken.is_empty() {
-                        return Ok(None);
-                    }
-                    let mut found = None;
-                    for message in taken {
-                        match message.id == id {
-                            true => found = Some(message),
-                            false => others.push(message),
-                        }
-                    }
-                    if found.is_some() {
-                        return Ok(found);
-                    }
-                }
-            };
-            let found = found.await;
-            self.put_back(url, &others).await;
-            if let Some(found) = found? {
-                return self.move_back(place, url, vec![found]).await;
-            }
+        let looked = self.each(|sqs, queue| {
+            let id = id.to_owned();
+            async move { sqs.redrive_of(queue, &id).await }
+        });
+        let looked = looked.await;
+        if looked.iter().any(|found| matches!(found, Ok(true))) {
+            return Ok(());
         }
+        looked.into_iter().collect::<Result<Vec<_>, _>>()?;
         Err(StoreError::Missing {
             what: "dead letter",
             name: id.to_owned(),
         })
     }
 
-    /// Those that die again meanwhile are left where they are.
-    pub(in crate::queue) async fn redrive_all(&self, now: Timestamp) -> Result<usize, StoreError> {
-        let mut moved = 0;
-        for place in self.queues.values() {
-            let Some(url) = self.dead(place).await? else {
-                continue;
-            };
+    /// Whether the letter was among those of this queue.
+    async fn redrive_of(&self, queue: Queue, id: &str) -> Result<bool, StoreError> {
+        let place = self.place(queue)?;
+        let Some(url) = self.dead(place).await? else {
+            return Ok(false);
+        };
+        let mut others = Vec::new();
+        let found = async {
             loop {
                 let taken = self.take(url, BATCH, LOOK, WAIT).await?;
-                let (old, new): (Vec<_>, Vec<_>) =
-                    taken.into_iter().partition(|message| message.sent <= now);
-                self.put_back(url, &new).await;
-                if old.is_empty() {
-                    break;
+                if taken.is_empty() {
+                    return Ok(None);
                 }
-                moved += old.len();
-                self.move_back(place, url, old).await?;
+                let mut found = None;
+                for message in taken {
+                    match message.id == id {
+                        true => found = Some(message),
+                        false => others.push(message),
+                    }
+                }
+                if found.is_some() {
+                    return Ok(found);
+                }
             }
+        };
+        let found = found.await;
+        self.put_back(url, &others).await;
+        let Some(found) = found? else {
+            return Ok(false);
+        };
+        self.move_back(place, url, vec![found]).await?;
+        Ok(true)
+    }
+
+    /// Those that die again meanwhile are left where they are.
+    pub(in crate::queue) async fn redrive_all(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let moved = self.each(|sqs, queue| async move { sqs.redrive_all_of(queue, now).await });
+        moved.await.into_iter().sum()
+    }
+
+    async fn redrive_all_of(&self, queue: Queue, now: Timestamp) -> Result<usize, StoreError> {
+        let place = self.place(queue)?;
+        let Some(url) = self.dead(place).await? else {
+            return Ok(0);
+        };
+        let mut moved = 0;
+        loop {
+            let taken = self.take(url, BATCH, LOOK, WAIT).await?;
+            let (old, new): (Vec<_>, Vec<_>) =
+                taken.into_iter().partition(|message| message.sent <= now);
+            self.put_back(url, &new).await;
+            if old.is_empty() {
+                return Ok(moved);
+            }
+            moved += old.len();
+            self.move_back(place, url, old).await?;
         }
-        Ok(moved)
     }
 
     /// Sends letters to the queue they came from and only then removes them: a crash between makes twins, no loss.
