@@ -8,8 +8,9 @@ use std::cmp::Ordering;
 
 use fearless_simd::{Level, Simd, dispatch};
 
+use crate::conditions::Code;
 use crate::document::seen::Seen;
-use crate::document::traits::Traits;
+use crate::document::traits::{self, Traits};
 use crate::number::Number;
 use crate::test::Comparison;
 use table::Table;
@@ -24,61 +25,86 @@ pub(crate) struct Index {
     slots: Vec<Slot>,
     /// From what is looked up to where a pivot, or a link, lies in `records`.
     table: Table,
-    /// First the sets without a pivot. Then the pivots, each with what [`pivot`] tells, its needle and its sets. Then, for
-    /// what leads to several pivots: [`SEVERAL`], how many, and where each lies.
+    /// First the sets without a pivot, as a [`Group`]. Then the pivots, each with what [`pivot`] tells, its needle and the group
+    /// of its sets; and the groups of comparisons. Then, for what leads to several pivots: [`SEVERAL`], how many, and where each
+    /// lies.
     ///
-    /// A set is its rule, the number of conditions that are left to ask, and what [`asked`] tells of each. They are all in one
-    /// place, because each look into another is a wait for memory.
+    /// They are all in one place, because each look into another is a wait for memory.
     records: Vec<u32>,
-    /// Where the sets without a pivot end.
-    always: u32,
+    /// The sets without a pivot.
+    always: Group,
     /// How many pivots there are.
     pub(crate) pivots: u32,
 }
 
-/// What the codes in a set are marked with: how the words behind tell whether the condition may hold.
+/// Sets that are filed together.
+///
+/// First comes a [`Glance`] at each of them, then each as a [`Filed`], then what some have more than two conditions for:
+/// how many more, and each as a [`Further`].
+#[derive(Debug, Clone, Copy, Default)]
+struct Group {
+    /// Where it lies.
+    first: u32,
+    /// How many sets it has.
+    count: u32,
+}
+
+impl Group {
+    /// Where the glance at a set lies, and where the set does.
+    #[inline(always)]
+    fn set(self, at: u32) -> (u32, u32) {
+        let glance = self.first + WORDS * at;
+        (glance, glance + WORDS * self.count)
+    }
+}
+
+/// How many words a [`Glance`] has, and a [`Filed`].
+const WORDS: u32 = 4;
+
+/// Which traits of the document must lie in which ranges for a set to be worth a look: what [`judge`] makes of its first two
+/// conditions.
+type Glance = [u32; WORDS as usize];
+
+/// A set: its rule, its first two conditions as marked codes, and where it has more, if it has, else zero.
+type Filed = [u32; WORDS as usize];
+
+/// What [`judge`] makes of a condition, and its marked code.
+type Further = [u32; 3];
+
+/// What the codes in a set are marked with: what is left to ask once the trait lies in its range.
 mod mark {
     /// All marks.
     pub(super) const ANY: u32 = 7 << 28;
-    /// The text is the expected one; the lower half of its hash follows.
+    /// Everything.
+    pub(super) const ASK: u32 = 0;
+    /// Whether the text is the expected one; half of its hash is the same.
     pub(super) const EQUALS: u32 = 1 << 28;
-    /// The text begins with up to four bytes; these follow.
-    pub(super) const STARTS: u32 = 2 << 28;
-    /// The text ends with up to four bytes; these follow.
-    pub(super) const ENDS: u32 = 3 << 28;
-    /// The text has a gram; this follows.
-    pub(super) const HAS: u32 = 4 << 28;
-    /// The highest number lies there or above it on the scale of the slot.
-    pub(super) const ABOVE: u32 = 5 << 28;
-    /// The lowest number lies there or below it.
-    pub(super) const BELOW: u32 = 6 << 28;
+    /// Nothing, if the slot has one value only.
+    pub(super) const TOLD: u32 = 2 << 28;
+    /// Whether the text has the expected one; a gram of that is where the range would begin.
+    pub(super) const HAS: u32 = 3 << 28;
+    /// Nothing.
+    pub(super) const SURE: u32 = 4 << 28;
+    /// There is no condition.
+    pub(super) const NONE: u32 = 7 << 28;
 }
 
-/// What the words of a condition in a set are: its code with a mark, which trait of the document it is about, and in which
-/// range that must lie.
-mod asked {
-    pub(super) const CODE: usize = 0;
-    /// A position among the traits. The bit above is set if the trait tells all.
-    pub(super) const TRAIT: usize = 1;
-    /// Where the range begins.
-    pub(super) const FROM: usize = 2;
-    /// How many more numbers are in the range.
-    pub(super) const SPAN: usize = 3;
-    /// How many words these are.
-    pub(super) const WORDS: usize = 4;
-
-    /// Set beside a trait that tells all: up to four bytes are all that is expected.
-    pub(super) const ALL: u32 = 1 << 31;
-    /// Set in the number of conditions of a set if the last is none, but makes two of one.
-    pub(super) const PADDED: u32 = 1 << 31;
+/// What a trait is judged by: its position, with how wide the range is in the upper bits, and where the range begins.
+mod judge {
+    /// What of the first word is the position.
+    pub(super) const POSITION: u32 = (1 << SHIFT) - 1;
+    /// Where it is told in how many bits the numbers of the range differ at most.
+    pub(super) const SHIFT: u32 = 26;
+    /// All from the first on, in the lower half of the numbers.
+    pub(super) const FROM: u32 = 31;
 }
 
 /// What the words of a pivot are, and how it is confirmed.
 mod pivot {
     /// The code of the condition.
     pub(super) const CODE: usize = 0;
-    /// Where its sets end.
-    pub(super) const END: usize = 1;
+    /// How many sets it has.
+    pub(super) const COUNT: usize = 1;
     /// The slot, and in the upper four bits how it is confirmed.
     pub(super) const SLOT: usize = 2;
     /// Where in the needle its gram lies, if it is found by one.
@@ -103,9 +129,6 @@ mod pivot {
     pub(super) const ENDS: u32 = 3;
     /// The text has the needle where its gram was found.
     pub(super) const HAS: u32 = 4;
-    /// What was found needs no confirmation.
-    pub(super) const SURE: u32 = 5;
-
     /// Bytes of a needle that are kept with its pivot at most.
     pub(super) const LONGEST: usize = 256;
 }
@@ -143,10 +166,20 @@ struct Details {
     networks: Vec<(bool, u8)>,
     /// The numbers that conditions compare with.
     scale: Scale,
-    /// Where on the scale the highest number must be at least, the lowest first, and the pivot.
-    rising: Vec<(u32, u32)>,
-    /// Where on the scale the lowest number may be at most, the highest first, and the pivot.
-    falling: Vec<(u32, u32)>,
+    /// What the highest number must reach, the lowest first.
+    rising: Thresholds,
+    /// What the lowest number may reach, the highest first.
+    falling: Thresholds,
+}
+
+/// Sets of which the pivots compare the numbers of one slot in the same direction, those first that hold most often.
+#[derive(Debug, Clone, Default)]
+struct Thresholds {
+    sets: Group,
+    /// For each set, what the trait of the slot must be at least.
+    bounds: Vec<u32>,
+    /// For each set, its pivot.
+    codes: Vec<Code>,
 }
 
 /// Numbers in order, each once.
@@ -155,6 +188,10 @@ struct Scale {
     /// As near as a float gets.
     near: Vec<f64>,
     numbers: Vec<Number>,
+    /// Where each of many equal steps from the lowest number to the highest begins, and where the last ends.
+    steps: Vec<u32>,
+    /// How many steps there are to one.
+    steepness: f64,
 }
 
 impl Scale {
@@ -162,30 +199,65 @@ impl Scale {
         numbers.sort_unstable_by(|left, right| left.compare(*right));
         numbers.dedup();
         numbers.shrink_to_fit();
-        Self {
-            near: numbers.iter().map(|number| number.near()).collect(),
+        let near: Vec<f64> = numbers.iter().map(|number| number.near()).collect();
+        let mut scale = Self {
+            near,
             numbers,
+            ..Self::default()
+        };
+        if let [lowest, .., highest] = scale.near[..] {
+            let steps = scale.near.len() / 4 + 1;
+            scale.steps = vec![0; steps + 1];
+            scale.steepness = steps as f64 / (highest - lowest);
+            for at in 0..scale.near.len() {
+                let step = scale.step(scale.near[at]);
+                scale.steps[step + 1] = at as u32 + 1;
+            }
+            let mut behind = 0;
+            for step in &mut scale.steps {
+                behind = behind.max(*step);
+                *step = behind;
+            }
         }
+        scale
+    }
+
+    /// The step that a number is on.
+    #[inline]
+    fn step(&self, near: f64) -> usize {
+        let above = (near - self.near[0]) * self.steepness;
+        (above as usize).min(self.steps.len() - 2)
     }
 
     /// Twice the count of numbers below this one, and one more if it is one of them.
     fn place(&self, number: Number) -> u32 {
         let near = number.near();
-        let mut at = self.near.partition_point(|other| *other < near);
-        let alike = self.near[at..].partition_point(|other| *other <= near);
+        let (mut at, mut end) = (0, self.near.len());
+        if !self.steps.is_empty() {
+            // Floats keep the order of what they are computed from.
+            let step = self.step(near);
+            (at, end) = (self.steps[step] as usize, self.steps[step + 1] as usize);
+        }
+        at += self.near[at..end].partition_point(|other| *other < near);
+        let alike = match self.near.get(at) {
+            Some(other) if *other == near => {
+                self.near[at..].partition_point(|other| *other <= near)
+            }
+            _ => 0,
+        };
         at += self.numbers[at..at + alike]
             .partition_point(|other| other.compare(number) == Ordering::Less);
-        2 * at as u32 + u32::from(self.numbers.get(at) == Some(&number))
+        2 * at as u32 + u32::from(alike > 0 && self.numbers.get(at) == Some(&number))
     }
 
-    /// The mark and the bound that a comparison with one of the numbers comes to.
+    /// Which trait a comparison with one of the numbers is about, and what that must be at least.
     fn bound(&self, comparison: Comparison, number: Number) -> (u32, u32) {
         let at = self.place(number);
         match comparison {
-            Comparison::Greater => (mark::ABOVE, at + 1),
-            Comparison::GreaterOrEqual => (mark::ABOVE, at),
-            Comparison::Less => (mark::BELOW, at - 1),
-            Comparison::LessOrEqual => (mark::BELOW, at),
+            Comparison::Greater => (traits::HIGHEST, at + 1),
+            Comparison::GreaterOrEqual => (traits::HIGHEST, at),
+            Comparison::Less => (traits::LOWEST, traits::flipped(at - 1)),
+            Comparison::LessOrEqual => (traits::LOWEST, traits::flipped(at)),
         }
     }
 }
@@ -250,7 +322,12 @@ struct Screen {
 
 impl Screen {
     fn with_room(grams: usize, length: u8) -> Self {
-        let bits = (grams * 24).next_power_of_two().max(64);
+        // What passes in error costs a look into memory; small filters are near at hand all the same.
+        let bits = (grams * 256)
+            .min(1 << 15)
+            .max(grams * 32)
+            .next_power_of_two();
+        let bits = bits.max(64);
         Self {
             length,
             shift: 64 - bits.ilog2(),
@@ -377,6 +454,12 @@ fn few(bytes: &[u8]) -> u64 {
     }
 }
 
+/// Where in a needle of so many bytes the four lie that a text is asked for first. Any would do; those at the ends are more
+/// often shared by other words.
+fn middle(length: usize) -> usize {
+    length.saturating_sub(4) / 2
+}
+
 /// How long the grams are by which a needle is found.
 fn gram_length(needle: usize) -> usize {
     if needle < 8 { needle.min(4) } else { 8 }
@@ -434,7 +517,8 @@ impl Index {
                         .sum::<usize>()
                     + 2 * details.networks.capacity()
                     + (8 + size_of::<Number>()) * details.scale.numbers.capacity()
-                    + 8 * (details.rising.capacity() + details.falling.capacity())
+                    + 4 * details.scale.steps.capacity()
+                    + 8 * (details.rising.bounds.capacity() + details.falling.bounds.capacity())
             })
             .sum();
         self.trie.bytes()
@@ -467,8 +551,8 @@ mod tests {
                     Comparison::LessOrEqual,
                 ] {
                     let holds = match scale.bound(comparison, *number) {
-                        (mark::ABOVE, bound) => place >= bound,
-                        (_, bound) => place <= bound,
+                        (traits::HIGHEST, bound) => place >= bound,
+                        (_, bound) => traits::flipped(place) >= bound,
                     };
                     prop_assert_eq!(holds, comparison.accepts(numbers[0].compare(*number)));
                 }

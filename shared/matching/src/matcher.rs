@@ -184,8 +184,11 @@ impl Matcher {
         exact: Option<&Value>,
         scratch: &'s mut Scratch,
     ) -> &'s [usize] {
-        let matched = &mut scratch.matched;
-        matched.extend(self.rules.unconditional.iter().map(|rule| *rule as usize));
+        let matches = &mut scratch.matches;
+        matches.clear(self.len());
+        for rule in &self.rules.unconditional {
+            matches.add(*rule);
+        }
         Search {
             level: Level::new(),
             index: &self.index,
@@ -198,12 +201,11 @@ impl Matcher {
             done: &mut scratch.done,
             asked: &mut scratch.asked,
             buffer: &mut scratch.buffer,
-            matched,
+            matches,
         }
         .run();
-        matched.sort_unstable();
-        matched.dedup();
-        matched
+        matches.drain_into(&mut scratch.matched);
+        &scratch.matched
     }
 
     /// Whether one rule matches a document, found without the index: by asking its conditions one after the other.

@@ -5,6 +5,7 @@ use crate::document::seen::Seen;
 use crate::document::traits::Traits;
 use crate::index::Index;
 use crate::index::search::{Batch, Notes};
+use crate::matches::Matches;
 
 /// Room to work in, kept from one document to the next so that matching need not allocate.
 ///
@@ -34,6 +35,7 @@ pub struct Scratch {
     pub(crate) batch: Batch,
     pub(crate) done: Notes,
     pub(crate) asked: Notes,
+    pub(crate) matches: Matches,
     pub(crate) matched: Vec<usize>,
 }
 

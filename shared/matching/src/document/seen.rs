@@ -1,4 +1,4 @@
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 use fearless_simd::{Level, Simd, dispatch};
 
@@ -32,8 +32,6 @@ pub(crate) struct Seen {
     texts: Vec<u8>,
     /// Room to write a number out.
     written: String,
-    /// Which grams of four bytes a text has: bits of their hashes.
-    sketches: RefCell<Vec<Sketch>>,
 }
 
 /// What was seen of one slot.
@@ -65,18 +63,6 @@ impl SlotSeen {
     }
 }
 
-type Sketch = [u64; 16];
-
-/// Longer texts fill their sketch, so they get none.
-const SKETCHED: usize = 1000;
-
-/// Where a gram has its bit in a sketch.
-#[inline]
-fn bit(gram: u32) -> (usize, u64) {
-    let hash = gram.wrapping_mul(0x9E37_79B1) >> 22;
-    (hash as usize / 64, 1 << (hash % 64))
-}
-
 #[derive(Debug, Clone)]
 pub(crate) struct SeenValue {
     pub(crate) slot: u32,
@@ -87,8 +73,6 @@ pub(crate) struct SeenValue {
     folded: Span,
     /// Of the folded text.
     pub(crate) hash: u64,
-    /// One above the position of its sketch; zero while it has none.
-    sketch: Cell<u32>,
 }
 
 /// What a value is, but for its text.
@@ -130,7 +114,6 @@ impl Seen {
         self.digested = 0;
         self.numbers.clear();
         self.texts.clear();
-        self.sketches.get_mut().clear();
         if self.slots.len() < slots {
             self.slots.resize(slots, SlotSeen::default());
         }
@@ -175,27 +158,25 @@ impl Seen {
         })
     }
 
-    /// Where the lowest and the highest number of a slot lie; `place` says where one does.
-    ///
-    /// Of no numbers, everything is above the highest and below the lowest.
+    /// Where the lowest and the highest number of a slot lie, if it has any; `place` says where one does.
     pub(crate) fn reach(
         &self,
         slot: u32,
         document: &[u8],
         place: impl Fn(Number) -> u32,
-    ) -> (u32, u32) {
-        let (mut lowest, mut highest) = (u32::MAX, 0);
-        for value in self.of(slot) {
+    ) -> Option<(u32, u32)> {
+        let places = self.of(slot).filter_map(|value| {
             let number = match value.kind {
                 Kind::Number(number) => Some(self.numbers[number as usize]),
                 Kind::Text => self.text(value.text, document).and_then(Number::of_text),
                 _ => None,
             };
-            if let Some(at) = number.map(&place) {
-                (lowest, highest) = (lowest.min(at), highest.max(at));
-            }
-        }
-        (lowest, highest)
+            number.map(&place)
+        });
+        places.fold(None, |reach, at| match reach {
+            None => Some((at, at)),
+            Some((lowest, highest)) => Some((at.min(lowest), at.max(highest))),
+        })
     }
 
     /// A value in the forms it is compared in; nothing for an array.
@@ -242,26 +223,6 @@ impl Seen {
             (_, Span::Document(start, end)) => Some(&document[start as usize..end as usize]),
             _ => None,
         }
-    }
-
-    /// Whether the folded text of a value may have these four bytes somewhere.
-    pub(crate) fn may_have(&self, value: &SeenValue, gram: u32) -> bool {
-        let text = self.folded(value);
-        if text.len() > SKETCHED {
-            return true;
-        }
-        let mut sketches = self.sketches.borrow_mut();
-        if value.sketch.get() == 0 {
-            let mut sketch = Sketch::default();
-            for four in text.windows(4) {
-                let (word, bit) = bit(u32::from_le_bytes([four[0], four[1], four[2], four[3]]));
-                sketch[word] |= bit;
-            }
-            sketches.push(sketch);
-            value.sketch.set(sketches.len() as u32);
-        }
-        let (word, bit) = bit(gram);
-        sketches[value.sketch.get() as usize - 1][word] & bit != 0
     }
 
     #[inline]
@@ -459,7 +420,6 @@ impl Seen {
             text,
             folded,
             hash,
-            sketch: Cell::new(0),
         });
         seen.several = seen.latest != 0;
         seen.latest = self.values.len() as u32;

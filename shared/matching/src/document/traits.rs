@@ -4,19 +4,24 @@
 //! trait, without branching.
 
 /// What a document is judged by.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Trait {
     value: u32,
-    /// One of the three below.
-    state: u32,
+    /// What of the difference to an expected value counts: everything, or nothing if there are several values.
+    counts: u32,
 }
 
-/// Nothing has the trait, so no condition on it can hold.
-const ABSENT: u32 = 0;
-/// The value is known.
-const KNOWN: u32 = 1;
-/// There are several, so a condition may hold.
-const SEVERAL: u32 = 3;
+/// Nothing has the trait, and zero is in hardly any range.
+const ABSENT: Trait = Trait {
+    value: 0,
+    counts: u32::MAX,
+};
+
+/// Anything may have the trait.
+const SEVERAL: Trait = Trait {
+    value: 0,
+    counts: 0,
+};
 
 /// The lower half of the hash of a text.
 pub(crate) const HASH: u32 = 0;
@@ -28,7 +33,7 @@ pub(crate) const LAST: u32 = 2;
 pub(crate) const TEXT: u32 = 3;
 /// Where the highest number lies on the scale of the slot.
 pub(crate) const HIGHEST: u32 = 4;
-/// Where the lowest one lies.
+/// Where the lowest one lies, [`flipped`].
 pub(crate) const LOWEST: u32 = 5;
 /// Nothing is known.
 pub(crate) const UNKNOWN: u32 = 6;
@@ -39,7 +44,13 @@ const KINDS: u32 = 8;
 pub(crate) const ALWAYS: u32 = UNKNOWN;
 
 /// Slots have numbers below.
-pub(crate) const MOST_SLOTS: usize = 1 << 24;
+pub(crate) const MOST_SLOTS: usize = 1 << 22;
+
+/// A place on a scale, counted from the other end, so that what must not be higher must be at least that.
+#[inline(always)]
+pub(crate) fn flipped(place: u32) -> u32 {
+    (u32::MAX >> 1) - place
+}
 
 /// The position of a trait.
 #[inline(always)]
@@ -97,15 +108,15 @@ impl Traits {
         if std::mem::take(&mut self.noted) {
             for slot in slots {
                 if let Some(traits) = self.line(slot) {
-                    *traits = [Trait::default(); KINDS as usize];
+                    *traits = [ABSENT; KINDS as usize];
                 }
             }
         }
         let room = (count + 1) * KINDS as usize;
         if self.all.len() < room {
-            self.all.resize(room, Trait::default());
+            self.all.resize(room, ABSENT);
         }
-        self.all[ALWAYS as usize].state = SEVERAL;
+        self.all[ALWAYS as usize] = SEVERAL;
     }
 
     #[inline(always)]
@@ -120,55 +131,54 @@ impl Traits {
         let Some(traits) = self.line(slot) else {
             return;
         };
-        let state = if traits[TEXT as usize].state == ABSENT {
-            KNOWN
+        let counts = if traits[TEXT as usize] == SEVERAL {
+            0
         } else {
-            SEVERAL
+            u32::MAX
         };
         for (kind, value) in [
             (HASH, hash as u32),
             (FIRST, first(text)),
             (LAST, last(text)),
         ] {
-            traits[kind as usize] = Trait { value, state };
+            traits[kind as usize] = Trait { value, counts };
         }
-        traits[TEXT as usize] = Trait {
-            value: 0,
-            state: SEVERAL,
-        };
+        traits[TEXT as usize] = SEVERAL;
     }
 
     /// Takes notice of where the numbers of a slot lie.
-    pub(crate) fn set_reach(&mut self, slot: u32, (lowest, highest): (u32, u32)) {
+    pub(crate) fn set_reach(&mut self, slot: u32, reach: Option<(u32, u32)>) {
+        // Nothing that is compared with lies at either end.
+        let (lowest, highest) =
+            reach.map_or((0, 0), |(lowest, highest)| (flipped(lowest), highest));
         if let Some(traits) = self.line(slot) {
             for (kind, value) in [(LOWEST, lowest), (HIGHEST, highest)] {
                 traits[kind as usize] = Trait {
                     value,
-                    state: KNOWN,
+                    counts: u32::MAX,
                 };
             }
         }
     }
 
-    /// From the lowest number of a slot to the highest, if any was noticed.
-    pub(crate) fn reach(&self, slot: u32) -> Option<(u32, u32)> {
+    /// What the lowest number of a slot comes to, and the highest; zero where there are none.
+    pub(crate) fn reach(&self, slot: u32) -> (u32, u32) {
         let [lowest, highest] = [LOWEST, HIGHEST].map(|kind| self.all.get(of(slot, kind) as usize));
-        let (lowest, highest) = (lowest?, highest?);
-        (highest.state == KNOWN).then_some((lowest.value, highest.value))
+        let value = |found: Option<&Trait>| found.map_or(0, |found| found.value);
+        (value(lowest), value(highest))
     }
 
-    /// Whether a trait may lie in a range, given where that begins and how many more numbers it has.
+    /// Zero if a trait may lie in a range, given where that begins and how many bits its numbers differ in at most.
     #[inline(always)]
-    pub(crate) fn may_lie(&self, position: u32, from: u32, span: u32) -> bool {
-        let Trait { value, state } = self.all[position as usize];
-        let within = u32::from(value.wrapping_sub(from) <= span);
-        state & (within | state >> 1) & 1 == 1
+    pub(crate) fn beside(&self, position: u32, from: u32, bits: u32) -> u32 {
+        let Trait { value, counts } = self.all[position as usize];
+        value.wrapping_sub(from) >> bits & counts
     }
 
-    /// Whether a trait is known for sure.
+    /// Whether a trait that may lie in a range of no zero is known to lie there.
     #[inline(always)]
     pub(crate) fn is_known(&self, position: u32) -> bool {
-        self.all[position as usize].state == KNOWN
+        self.all[position as usize].counts != 0
     }
 }
 
@@ -176,27 +186,35 @@ impl Traits {
 mod tests {
     use super::*;
 
+    fn may_lie(traits: &Traits, position: u32, from: u32, bits: u32) -> bool {
+        traits.beside(position, from, bits) == 0
+    }
+
     #[test]
     fn a_trait_is_absent_known_or_one_of_several() {
         let mut traits = Traits::default();
         traits.clear(std::iter::empty(), 2);
         traits.noted = true;
-        let may = |traits: &Traits, from| traits.may_lie(of(1, FIRST), from, 0xFF);
+        let may = |traits: &Traits, from| may_lie(traits, of(1, FIRST), from, 8);
         assert!(!may(&traits, first(b"abc")));
-        assert!(traits.may_lie(ALWAYS, 1, 0));
+        assert!(may_lie(&traits, ALWAYS, 1, 0));
         traits.add_text(1, b"abcd", 7);
         assert!(may(&traits, first(b"abc")));
         assert!(!may(&traits, first(b"abd")));
-        assert!(traits.may_lie(of(1, HASH), 7, 0));
-        assert!(traits.may_lie(of(1, LAST), last(b"d"), 0xFF_FFFF));
+        assert!(may_lie(&traits, of(1, HASH), 7, 0));
+        assert!(may_lie(&traits, of(1, LAST), last(b"d"), 24));
         traits.add_text(1, b"x", 8);
         assert!(may(&traits, first(b"abd")));
         assert!(!traits.is_known(of(1, HASH)));
-        traits.set_reach(0, (3, 5));
-        assert_eq!(traits.reach(0), Some((3, 5)));
-        assert!(traits.may_lie(of(0, HIGHEST), 5, u32::MAX - 5));
-        assert!(!traits.may_lie(of(0, HIGHEST), 6, u32::MAX - 6));
-        assert!(!traits.may_lie(of(0, LOWEST), 0, 2));
+        assert_eq!(traits.reach(0), (0, 0));
+        traits.set_reach(0, Some((3, 5)));
+        assert_eq!(traits.reach(0), (flipped(3), 5));
+        assert!(may_lie(&traits, of(0, HIGHEST), 5, 31));
+        assert!(!may_lie(&traits, of(0, HIGHEST), 6, 31));
+        assert!(may_lie(&traits, of(0, LOWEST), flipped(3), 31));
+        assert!(!may_lie(&traits, of(0, LOWEST), flipped(2), 31));
+        traits.set_reach(0, None);
+        assert_eq!(traits.reach(0), (0, 0));
         assert_eq!(slot(of(1, LAST)), 1);
         traits.clear([0, 1].into_iter(), 2);
         assert!(!may(&traits, first(b"abd")));

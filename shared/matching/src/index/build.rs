@@ -2,8 +2,9 @@ use super::hash;
 use super::table::Table;
 use super::trie::{Trie, TrieBuilder};
 use super::{
-    Details, Index, NOWHERE, SEVERAL, Scale, Screen, Slot, asked, gram, gram_length, key, look,
-    mark, pivot, prefix_gram, suffix_gram,
+    Details, Filed, Further, Glance, Group, Index, NOWHERE, SEVERAL, Scale, Screen, Slot,
+    Thresholds, WORDS, gram, gram_length, judge, key, look, mark, middle, pivot, prefix_gram,
+    suffix_gram,
 };
 use crate::conditions::{Asked, Code, Conditions};
 use crate::document::traits;
@@ -22,35 +23,37 @@ pub(crate) fn build(conditions: &Conditions, trie: TrieBuilder, sets: &[Set<'_>]
     let mut builder = Builder::new(conditions, trie, slots as usize);
     let likelihoods = likelihoods(conditions, slots as usize, sets);
     // The sets of a pivot lie one behind the other, in the order of the rules.
-    let mut filed: Vec<(Option<Code>, u32)> = (0..)
+    let mut filed: Vec<(Place, u32)> = (0..)
         .zip(sets)
-        .map(|(position, set)| (builder.pivot_of(set, &likelihoods), position))
+        .map(|(position, set)| (builder.place_of(set, &likelihoods), position))
         .collect();
-    // Comparisons lie in the order in which they are gone through.
-    filed.sort_by_cached_key(|(pivot, position)| {
-        let place = pivot.map(|code| (builder.place_of(code), code));
-        (place, *position)
-    });
-    let mut filed = filed.as_slice();
-    while let Some((pivot, _)) = filed.first() {
-        let count = filed.iter().take_while(|(other, _)| other == pivot).count();
-        let (group, rest) = filed.split_at(count);
-        let start = builder.index.records.len();
-        if let Some(code) = pivot {
-            builder.pivots.push((*code, start as u32));
-            builder.head(*code);
-        }
-        for (_, position) in group {
-            builder.record(&sets[*position as usize], *pivot, &likelihoods);
-        }
-        let end = builder.index.records.len() as u32;
-        match pivot {
-            Some(_) => builder.index.records[start + pivot::END] = end,
-            None => builder.index.always = end,
-        }
-        filed = rest;
+    filed.sort_unstable();
+    for group in filed.chunk_by(|(left, _), (right, _)| left.is_with(*right)) {
+        builder.group(group, sets, &likelihoods);
     }
     builder.finish()
+}
+
+/// Under what a set is filed, in the order in which that lies in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// Under nothing.
+    Always,
+    Pivot(Code),
+    /// Under a slot and a kind of trait, which must be at least the bound; those first that hold most often.
+    Threshold(u32, u32, u32, Code),
+}
+
+impl Place {
+    /// Whether sets lie in one group.
+    fn is_with(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Threshold(slot, kind, ..), Self::Threshold(other, other_kind, ..)) => {
+                (slot, kind) == (other, other_kind)
+            }
+            _ => self == other,
+        }
+    }
 }
 
 /// How likely a document fulfils each condition, judged by the rules alone: what few of the rules that look at a place ask
@@ -180,23 +183,99 @@ impl<'a> Builder<'a> {
             .map(|(_, code)| code)
     }
 
-    /// What orders the pivots: for comparisons, their slot and their bound.
-    fn place_of(&self, code: Code) -> Option<(u32, u32, u32)> {
+    fn place_of(&self, set: &Set<'_>, likelihoods: &[f32]) -> Place {
+        let Some(code) = self.pivot_of(set, likelihoods) else {
+            return Place::Always;
+        };
         let Asked::Other(Test::Compare(comparison, number, _)) = self.conditions.asked(code) else {
-            return None;
+            return Place::Pivot(code);
         };
         let slot = self.conditions.slot(code);
         let scale = &self.details[slot as usize].scale;
-        let (mark, bound) = scale.bound(*comparison, *number);
-        Some((slot, mark, bound))
+        let (kind, bound) = scale.bound(*comparison, *number);
+        Place::Threshold(slot, kind, bound, code)
     }
 
-    /// Writes what is left to ask when the pivot holds: the rule, how many conditions, and these.
-    fn record(&mut self, set: &Set<'_>, pivot: Option<Code>, likelihoods: &[f32]) {
+    /// Writes sets that are filed in one place.
+    fn group(&mut self, filed: &[(Place, u32)], sets: &[Set<'_>], likelihoods: &[f32]) {
+        let Some((place, _)) = filed.first() else {
+            return;
+        };
+        let start = self.index.records.len() as u32;
+        if let Place::Pivot(code) = *place {
+            self.pivots.push((code, start));
+            self.head(code, filed.len() as u32);
+        }
+        let group = self.records(filed, sets, likelihoods);
+        match *place {
+            Place::Always => self.index.always = group,
+            Place::Pivot(_) => {}
+            Place::Threshold(slot, kind, ..) => {
+                let thresholds = filed.iter().filter_map(|(place, _)| match place {
+                    Place::Threshold(_, _, bound, code) => Some((*bound, *code)),
+                    _ => None,
+                });
+                let (bounds, codes) = thresholds.unzip();
+                let details = &mut self.details[slot as usize];
+                let thresholds = match kind {
+                    traits::HIGHEST => &mut details.rising,
+                    _ => &mut details.falling,
+                };
+                *thresholds = Thresholds {
+                    sets: group,
+                    bounds,
+                    codes,
+                };
+                self.index.slots[slot as usize].looks |= look::THRESHOLDS;
+            }
+        }
+    }
+
+    /// Writes what is left to ask of each set when its pivot holds, as [`Group`] tells.
+    fn records(&mut self, filed: &[(Place, u32)], sets: &[Set<'_>], likelihoods: &[f32]) -> Group {
+        const NONE: Further = [traits::ALWAYS, 0, mark::NONE];
+        let group = Group {
+            first: self.index.records.len() as u32,
+            count: filed.len() as u32,
+        };
+        let room = group.first as usize + 2 * WORDS as usize * filed.len();
+        self.index.records.resize(room, 0);
+        for (at, (place, position)) in (0..).zip(filed) {
+            let set = &sets[*position as usize];
+            let left = self.left(set, *place, likelihoods);
+            let asked = |at: usize| left.get(at).copied().unwrap_or(NONE);
+            let ([one, from_one, code_one], [two, from_two, code_two]) = (asked(0), asked(1));
+            let records = &mut self.index.records;
+            let mut more = 0;
+            if let Some(further @ [_, ..]) = left.get(2..) {
+                more = records.len() as u32;
+                records.push(further.len() as u32);
+                records.extend(further.as_flattened());
+            }
+            let glance: Glance = [one, from_one, two, from_two];
+            let filed: Filed = [set.rule, code_one, code_two, more];
+            let (glance_at, filed_at) = group.set(at);
+            records[glance_at as usize..][..glance.len()].copy_from_slice(&glance);
+            records[filed_at as usize..][..filed.len()].copy_from_slice(&filed);
+        }
+        group
+    }
+
+    /// The conditions of a set that are left to ask when its pivot holds, those first that should be asked first.
+    fn left(&self, set: &Set<'_>, place: Place, likelihoods: &[f32]) -> Vec<Further> {
+        let pivot = match place {
+            Place::Always => None,
+            Place::Pivot(code) | Place::Threshold(.., code) => Some(code),
+        };
+        // The traits of a slot tell of all its numbers, whole or not.
+        let settled = pivot.filter(|code| {
+            let asked = self.conditions.asked(*code);
+            !matches!(asked, Asked::Other(Test::Compare(_, _, Reading::WholeOnly)))
+        });
         let mut costs: Vec<(u8, u32, Code)> = set
             .conditions
             .iter()
-            .filter(|code| Some(**code) != pivot)
+            .filter(|code| Some(**code) != settled)
             .map(|code| {
                 // Floats that are not negative are in the order of their bits.
                 let likely = likelihoods[self.conditions.ordinal(*code)].to_bits();
@@ -205,59 +284,34 @@ impl<'a> Builder<'a> {
             .collect();
         costs.sort_unstable();
         costs.dedup();
-        let mut count = costs.len() as u32;
-        if count == 1 {
-            count = 2 | asked::PADDED;
-        }
-        self.index.records.extend([set.rule, count]);
-        for (_, _, code) in costs {
-            let (mark, kind, from, span) = self.judge(code);
-            let slot = self.conditions.slot(code);
-            let all = if self.is_told_by_trait(code) {
-                asked::ALL
-            } else {
-                0
-            };
-            let words = [code.0 | mark, traits::of(slot, kind) | all, from, span];
-            self.index.records.extend(words);
-        }
-        if count & asked::PADDED != 0 {
-            self.index.records.extend([0, traits::ALWAYS, 0, 0]);
-        }
+        costs
+            .into_iter()
+            .map(|(_, _, code)| self.judge(code))
+            .collect()
     }
 
-    /// How a condition is marked, and which trait must lie in which range for it to hold.
-    fn judge(&self, code: Code) -> (u32, u32, u32, u32) {
-        const UNKNOWN: (u32, u32, u32, u32) = (0, traits::UNKNOWN, 0, 0);
-        match self.conditions.asked(code) {
-            Asked::Text(operator, text) => {
-                let folded = fold(text);
-                judge(operator, folded.as_bytes()).unwrap_or(UNKNOWN)
-            }
+    /// Which trait must lie in which range for a condition to hold, and the code of the condition with its mark.
+    fn judge(&self, code: Code) -> Further {
+        let slot = self.conditions.slot(code);
+        let judged = match self.conditions.asked(code) {
+            Asked::Text(operator, text) => judge(operator, text),
             Asked::Other(Test::Compare(comparison, number, Reading::Any)) => {
-                let scale = &self.details[self.conditions.slot(code) as usize].scale;
-                match scale.bound(*comparison, *number) {
-                    (mark::ABOVE, bound) => (mark::ABOVE, traits::HIGHEST, bound, u32::MAX - bound),
-                    (mark, bound) => (mark, traits::LOWEST, 0, bound),
-                }
+                let scale = &self.details[slot as usize].scale;
+                let (kind, bound) = scale.bound(*comparison, *number);
+                Some((mark::SURE, kind, bound, judge::FROM))
             }
-            Asked::Other(_) => UNKNOWN,
-        }
-    }
-
-    /// Whether a condition on the beginning or the end of a text asks for no more than a trait has.
-    fn is_told_by_trait(&self, code: Code) -> bool {
-        match self.conditions.asked(code) {
-            Asked::Text(TextOperator::StartsWith | TextOperator::EndsWith, text) => {
-                // What is shorter than a trait is filled up with zeros.
-                (1..=4).contains(&fold(text).len()) && !text.contains('\0')
-            }
-            _ => false,
-        }
+            Asked::Other(_) => None,
+        };
+        let (mark, kind, from, bits) = judged.unwrap_or((mark::ASK, traits::UNKNOWN, 0, 0));
+        [
+            traits::of(slot, kind) | bits << judge::SHIFT,
+            from,
+            code.0 | mark,
+        ]
     }
 
     /// Writes what a pivot is and how it is confirmed.
-    fn head(&mut self, code: Code) {
+    fn head(&mut self, code: Code, sets: u32) {
         let asked = self.conditions.asked(code);
         let (how, needle) = match asked {
             Asked::Text(_, text) if text.is_empty() || text.len() > pivot::LONGEST => {
@@ -272,14 +326,13 @@ impl<'a> Builder<'a> {
                 };
                 (how, fold(text))
             }
-            Asked::Other(Test::Compare(_, _, Reading::Any)) => (pivot::SURE, String::new()),
             Asked::Other(_) => (pivot::ASK, String::new()),
         };
         let slot = self.conditions.slot(code);
         let index = &mut self.index;
         index.records.extend([
             code.0,
-            0,
+            sets,
             slot | how << 28,
             NOWHERE,
             needle.len() as u32,
@@ -425,16 +478,6 @@ impl<'a> Builder<'a> {
                 self.key(slot, u64::from(*rank), key::RANK, pivot);
                 look::RANK
             }
-            Asked::Other(Test::Compare(comparison, number, _)) => {
-                let details = &mut self.details[slot as usize];
-                let (mark, bound) = details.scale.bound(*comparison, *number);
-                if mark == mark::ABOVE {
-                    details.rising.push((bound, pivot));
-                } else {
-                    details.falling.push((bound, pivot));
-                }
-                look::THRESHOLDS
-            }
             Asked::Other(Test::Cidr(networks)) => {
                 for network in networks {
                     self.details[slot as usize].networks.push(network.block());
@@ -442,8 +485,11 @@ impl<'a> Builder<'a> {
                 }
                 look::NETWORKS
             }
-            // All that holds of most values that are there.
-            Asked::Text(..) | Asked::Other(Test::NotIn(_) | Test::Exists(_) | Test::Matches(_)) => {
+            // All that holds of most values that are there. Comparisons have places of their own.
+            Asked::Text(..)
+            | Asked::Other(
+                Test::NotIn(_) | Test::Exists(_) | Test::Matches(_) | Test::Compare(..),
+            ) => {
                 self.key(slot, 0, key::PRESENT, pivot);
                 look::PRESENT
             }
@@ -533,25 +579,29 @@ fn screens(mut grams: Vec<(u32, u64)>, length: u8) -> impl Iterator<Item = (u32,
     groups.into_iter()
 }
 
-/// How a condition on a text is marked, and which trait must lie in which range for it to hold.
-fn judge(operator: TextOperator, folded: &[u8]) -> Option<(u32, u32, u32, u32)> {
+/// How a condition on a text is marked; which trait must lie in which range for it to hold: its kind, where the range begins,
+/// and in how many bits its numbers differ at most. Nothing if no trait tells.
+fn judge(operator: TextOperator, text: &str) -> Option<(u32, u32, u32, u32)> {
+    let folded = fold(text);
+    let bytes = folded.as_bytes();
+    if operator == TextOperator::Equals {
+        return Some((mark::EQUALS, traits::HASH, hash::text(bytes) as u32, 0));
+    }
+    if operator == TextOperator::Contains {
+        let four = bytes.get(middle(bytes.len())..)?.get(..4)?;
+        return Some((mark::HAS, traits::TEXT, gram(four) as u32, 0));
+    }
     // All that begins alike lies together, in the order of the bytes.
-    let span = |length: usize| u32::MAX.checked_shr(8 * length as u32).unwrap_or(0);
-    Some(match operator {
-        TextOperator::Equals => (mark::EQUALS, traits::HASH, hash::text(folded) as u32, 0),
-        TextOperator::StartsWith => {
-            let from = traits::first(folded);
-            (mark::STARTS, traits::FIRST, from, span(folded.len()))
-        }
-        TextOperator::EndsWith => {
-            let from = traits::last(folded);
-            (mark::ENDS, traits::LAST, from, span(folded.len()))
-        }
-        // Any gram would do; those at the ends are more often shared by other words.
-        TextOperator::Contains => {
-            let four = folded.get(folded.len().saturating_sub(4) / 2..)?.get(..4)?;
-            (mark::HAS, traits::TEXT, gram(four) as u32, 0)
-        }
+    let (mark, bits) = match bytes.len() {
+        0 => return None,
+        // What is shorter than a trait is filled up with zeros.
+        length @ 1..=4 if !folded.contains('\0') => (mark::TOLD, 32 - 8 * length as u32),
+        length => (mark::ASK, 32 - 8 * length.min(4) as u32),
+    };
+    Some(if operator == TextOperator::StartsWith {
+        (mark, traits::FIRST, traits::first(bytes), bits)
+    } else {
+        (mark, traits::LAST, traits::last(bytes), bits)
     })
 }
 
@@ -578,10 +628,6 @@ impl Details {
         self.networks.sort_unstable();
         self.networks.dedup();
         self.networks.shrink_to_fit();
-        self.rising.sort_unstable();
-        self.falling.sort_unstable_by(|left, right| right.cmp(left));
-        self.rising.shrink_to_fit();
-        self.falling.shrink_to_fit();
         self.short_screens.shrink_to_fit();
     }
 }

@@ -1,12 +1,17 @@
 use std::net::IpAddr;
 
-use fearless_simd::Level;
+use fearless_simd::{Level, Simd, dispatch};
 use serde_json::Value;
 
-use super::{Index, SEVERAL, Screen, asked, gram, hash, key, look, mark, pivot};
+use super::{
+    Filed, Further, Glance, Group, Index, SEVERAL, Screen, gram, hash, judge, key, look, mark,
+    middle, pivot,
+};
 use crate::conditions::{Asked, Code, Conditions};
 use crate::document::seen::{Seen, SeenValue};
 use crate::document::traits::{self, Traits};
+use crate::four;
+use crate::matches::Matches;
 use crate::near;
 use crate::network::Network;
 use crate::test::{Found, Reading, Test};
@@ -61,8 +66,19 @@ pub(crate) struct Batch {
     /// Where a pivot, or a list of several, lies, and the probe that found it.
     hits: Vec<(u32, u32)>,
     due: Vec<Due>,
+    /// Groups of which the pivot holds.
+    groups: Vec<Part>,
+    /// Sets that may hold: where the glance at each lies, and where the set itself does.
+    sets: Vec<(u32, u32)>,
     /// Room for what passed a screen.
     places: Vec<u32>,
+}
+
+/// The first sets of a group.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    group: Group,
+    count: u32,
 }
 
 /// One look into the table.
@@ -90,8 +106,6 @@ struct Due {
     pivot: u32,
     value: u32,
     at: u32,
-    /// Where the sets of the pivot end, once that was read.
-    end: u32,
 }
 
 /// Finds the rules that the values of one document match.
@@ -115,14 +129,12 @@ pub(crate) struct Search<'a> {
     /// Conditions that were asked, and whether they hold.
     pub(crate) asked: &'a mut Notes,
     pub(crate) buffer: &'a mut Vec<u8>,
-    pub(crate) matched: &'a mut Vec<usize>,
+    pub(crate) matches: &'a mut Matches,
 }
 
 impl<'a> Search<'a> {
     pub(crate) fn run(&mut self) {
-        if self.index.always > 0 {
-            self.sets(0, self.index.always as usize);
-        }
+        self.group(self.index.always);
         let seen = self.seen;
         for (position, value) in (0..).zip(&seen.values) {
             let looks = self.index.slots[value.slot as usize].looks & !look::SCALE;
@@ -157,7 +169,7 @@ impl<'a> Search<'a> {
                 self.probe(slot, 0, key::PRESENT, position, SLOT);
             }
             if looks & look::THRESHOLDS != 0 {
-                self.thresholds(position, slot);
+                self.thresholds(slot);
             }
         }
         const READ: u16 = look::NUMBER | look::BOOLEAN | look::NULL | look::RANK | look::NETWORKS;
@@ -197,31 +209,28 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Finds the pivots that are comparisons with what the numbers of a slot reach.
-    fn thresholds(&mut self, value: u32, slot: u32) {
+    /// Goes through the sets of which the pivot compares the numbers of a slot.
+    fn thresholds(&mut self, slot: u32) {
         let index = self.index;
         let Some(details) = &index.slots[slot as usize].details else {
             return;
         };
         self.describe();
-        let Some((lowest, highest)) = self.traits.reach(slot) else {
-            return;
-        };
-        let below = details
-            .rising
-            .iter()
-            .take_while(|(bound, _)| *bound <= highest);
-        let above = details
-            .falling
-            .iter()
-            .take_while(|(bound, _)| *bound >= lowest);
-        let due = below.chain(above).map(|(_, pivot)| Due {
-            pivot: *pivot,
-            value,
-            at: SLOT,
-            end: 0,
-        });
-        self.batch.due.extend(due);
+        let (lowest, highest) = self.traits.reach(slot);
+        for (thresholds, reached) in [(&details.rising, highest), (&details.falling, lowest)] {
+            let count = thresholds.bounds.partition_point(|bound| *bound <= reached) as u32;
+            let group = thresholds.sets;
+            if self.exact.is_none() {
+                self.batch.groups.push(Part { group, count });
+                continue;
+            }
+            // What was seen reaches them, but perhaps not what the paths lead to.
+            for (at, code) in (0..count).zip(&thresholds.codes) {
+                if self.holds_exactly(*code) {
+                    self.batch.sets.push(group.set(at));
+                }
+            }
+        }
     }
 
     /// Sees to it that traits are noted.
@@ -346,7 +355,6 @@ impl<'a> Search<'a> {
                         pivot: *pivot,
                         value,
                         at,
-                        end: 0,
                     }
                 }));
             } else {
@@ -354,19 +362,53 @@ impl<'a> Search<'a> {
                     pivot: found,
                     value,
                     at,
-                    end: 0,
                 });
             }
         }
         probes.clear();
-        for due in due.iter_mut() {
-            due.end = index.records[due.pivot as usize + pivot::END];
-        }
         for position in 0..self.batch.due.len() {
             let due = self.batch.due[position];
             self.pivot(due);
         }
         self.batch.due.clear();
+        if !self.batch.groups.is_empty() {
+            self.describe();
+            dispatch!(level, simd => self.glance(simd));
+        }
+        for position in 0..self.batch.sets.len() {
+            let (glance, filed) = self.batch.sets[position];
+            self.set(glance, filed);
+        }
+        self.batch.sets.clear();
+    }
+
+    /// Keeps a group to go through.
+    fn group(&mut self, group: Group) {
+        let count = group.count;
+        self.batch.groups.push(Part { group, count });
+    }
+
+    /// Finds the sets that may hold.
+    #[inline(always)]
+    fn glance<S: Simd>(&mut self, _: S) {
+        let (index, level, traits) = (self.index, self.level, &*self.traits);
+        let Batch { groups, sets, .. } = &mut *self.batch;
+        let mut found = sets.len();
+        for Part { group, count } in groups.drain(..) {
+            sets.resize(found + count as usize, (0, 0));
+            let glances = &index.records[group.first as usize..];
+            let glances: &[Glance] = &glances.as_chunks().0[..count as usize];
+            for (at, [one, from_one, two, from_two]) in (0..).zip(glances) {
+                let beside = beside(traits, *one, *from_one) | beside(traits, *two, *from_two);
+                // Which ones may hold cannot be foreseen, so there is no branch.
+                sets[found] = group.set(at);
+                found += usize::from(beside == 0);
+            }
+        }
+        sets.truncate(found);
+        for (_, filed) in sets {
+            near::fetch(level, &index.records, *filed as usize);
+        }
     }
 
     /// Asks what is left of the sets of a pivot, if it holds and was not done with before.
@@ -381,12 +423,6 @@ impl<'a> Search<'a> {
             head[pivot::SLOT] & pivot::SLOT_BITS,
             head[pivot::SLOT] >> 28,
         );
-        if how == pivot::SURE {
-            if self.exact.is_none() || self.holds_exactly(Code(head[pivot::CODE])) {
-                self.sets(start + pivot::WORDS, due.end as usize);
-            }
-            return;
-        }
         // The table keeps half of a hash, so what it finds may even belong to another slot or purpose.
         if self.seen.values[due.value as usize].slot != slot {
             return;
@@ -401,7 +437,11 @@ impl<'a> Search<'a> {
         let right = self.confirm(head, &behind[..words], due)
             && (self.exact.is_none() || self.holds_exactly(Code(head[pivot::CODE])));
         if right {
-            self.sets(start + pivot::WORDS + words, due.end as usize);
+            let group = Group {
+                first: due.pivot + (pivot::WORDS + words) as u32,
+                count: head[pivot::COUNT],
+            };
+            self.group(group);
         }
         // Another value, or another place in this one, may yet confirm what was wrong, unless all were asked.
         let asked_all = how == pivot::ASK && due.at != VALUE;
@@ -454,62 +494,59 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Goes through sets of which the pivot holds.
-    fn sets(&mut self, first: usize, end: usize) {
-        self.describe();
-        let mut records = &self.index.records[first..end];
-        while let [rule, count, behind @ ..] = records {
-            let padded = count & asked::PADDED != 0;
-            let words = asked::WORDS * (count & !asked::PADDED) as usize;
-            let (left, rest) = behind.split_at(words);
-            records = rest;
-            let mut left = left.as_chunks().0;
-            // Most sets end here. Which of the two they end by is not asked: the processor could not foresee the answer.
-            if let [one, two, more @ ..] = left {
-                if !(self.may_hold(one) & self.may_hold(two))
-                    || !more.iter().all(|words| self.may_hold(words))
-                {
-                    continue;
-                }
-                left = &left[..left.len() - usize::from(padded)];
-            }
-            if left.iter().all(|words| self.one_holds(words)) {
-                self.matched.push(*rule as usize);
-            }
+    /// Asks what is left of a set, given where the glance at it lies, and where it lies itself.
+    #[inline]
+    fn set(&mut self, glance: u32, filed: u32) {
+        let records = self.index.records.as_slice();
+        let glance = records[glance as usize..].first_chunk();
+        let filed = records[filed as usize..].first_chunk();
+        if let (Some(glance), Some(filed)) = (glance, filed)
+            && self.holds_all(glance, filed)
+        {
+            self.matches.add(filed[0]);
         }
     }
 
-    /// Whether the trait that a condition of a set is about lies in its range.
-    #[inline(always)]
-    fn may_hold(&self, words: &[u32; asked::WORDS]) -> bool {
-        let position = words[asked::TRAIT] & !asked::ALL;
-        let (from, span) = (words[asked::FROM], words[asked::SPAN]);
-        self.traits.may_lie(position, from, span)
+    /// Whether all conditions of a set hold, of which the first two may.
+    #[inline]
+    fn holds_all(&mut self, [one, from_one, two, from_two]: &Glance, filed: &Filed) -> bool {
+        let [_, code_one, code_two, more] = filed;
+        let further = match *more {
+            0 => &[],
+            more => {
+                let records = &self.index.records[more as usize..];
+                let (count, behind) = records
+                    .split_first()
+                    .expect("as many words as were written");
+                &behind.as_chunks().0[..*count as usize]
+            }
+        };
+        further
+            .iter()
+            .all(|[judge, from, _]| beside(self.traits, *judge, *from) == 0)
+            && self.one_holds(&[*one, *from_one, *code_one])
+            && self.one_holds(&[*two, *from_two, *code_two])
+            && further.iter().all(|asked| self.one_holds(asked))
     }
 
     /// Whether a condition of a set holds of which the trait lies in the range.
     #[inline]
-    fn one_holds(&mut self, words: &[u32; asked::WORDS]) -> bool {
+    fn one_holds(&mut self, [judge, from, code]: &Further) -> bool {
         let exact = self.exact.is_some();
+        let position = judge & judge::POSITION;
+        let mark = code & mark::ANY;
         // The codes of conditions on no text have their upper bit set.
-        let code = Code(words[asked::CODE] & !mark::ANY);
-        let position = words[asked::TRAIT] & !asked::ALL;
-        match words[asked::CODE] & mark::ANY {
+        let code = Code(code & !mark::ANY);
+        match mark {
             mark::EQUALS => {
                 let slot = traits::slot(position);
                 (!exact && self.seen.slot(slot).is_known_to_equal(code.0))
-                    || self.equals(code, slot, words[asked::FROM])
+                    || self.equals(code, slot, *from)
             }
-            mark::ABOVE | mark::BELOW => !exact || self.holds(code),
-            mark::STARTS | mark::ENDS => {
-                let told = words[asked::TRAIT] & asked::ALL != 0 && self.traits.is_known(position);
-                (told && !exact) || self.holds(code)
-            }
-            mark::HAS => {
-                let (seen, slot) = (self.seen, traits::slot(position));
-                let gram = words[asked::FROM];
-                seen.of(slot).any(|value| seen.may_have(value, gram)) && self.holds(code)
-            }
+            mark::SURE => !exact || self.holds(code),
+            mark::TOLD => (!exact && self.traits.is_known(position)) || self.holds(code),
+            mark::HAS => self.has(code, traits::slot(position), *from),
+            mark::NONE => true,
             _ => self.holds(code),
         }
     }
@@ -523,6 +560,55 @@ impl<'a> Search<'a> {
             seen.set_known_to_equal(slot, code.0);
         }
         holds && (self.exact.is_none() || self.holds_exactly(code))
+    }
+
+    /// Whether any value of a slot has the text of a condition, given the four bytes in the middle of that.
+    fn has(&mut self, code: Code, slot: u32, four: u32) -> bool {
+        if self.exact.is_some() {
+            return self.holds_exactly(code);
+        }
+        let ordinal = self.conditions.ordinal(code);
+        if let Some(has) = self.asked.get(ordinal) {
+            return has;
+        }
+        let (level, seen) = (self.level, self.seen);
+        let mut values = seen.of(slot);
+        let has = values.any(|value| {
+            let found = four::find(
+                level,
+                seen.folded(value),
+                seen.folded_and_behind(value),
+                four,
+                0,
+            );
+            found.is_some_and(|at| self.has_at(code, value, four, at))
+        });
+        self.asked.set(ordinal, has);
+        has
+    }
+
+    /// Whether a value has the text of a condition, of which it has the four bytes in the middle from `at` on.
+    fn has_at(&mut self, code: Code, value: &SeenValue, four: u32, mut at: usize) -> bool {
+        let (level, seen) = (self.level, self.seen);
+        let text = seen.folded(value);
+        let needle = match self.conditions.asked(code) {
+            Asked::Text(_, expected) if expected.is_ascii() => expected.as_bytes(),
+            // Only what is ASCII is as long as its folding.
+            _ => return self.passes(code, value),
+        };
+        loop {
+            let there = at
+                .checked_sub(middle(needle.len()))
+                .and_then(|start| text.get(start..start + needle.len()));
+            if there.is_some_and(|there| there.eq_ignore_ascii_case(needle)) {
+                return true;
+            }
+            let behind = seen.folded_and_behind(value);
+            match four::find(level, text, behind, four, at + 1) {
+                Some(next) => at = next,
+                None => return false,
+            }
+        }
     }
 
     fn holds(&mut self, code: Code) -> bool {
@@ -560,6 +646,13 @@ impl<'a> Search<'a> {
         self.asked.set(ordinal, holds);
         holds
     }
+}
+
+/// Zero if the trait that a condition is about may lie in its range.
+#[inline(always)]
+fn beside(traits: &Traits, judge: u32, from: u32) -> u32 {
+    let (position, bits) = (judge & judge::POSITION, judge >> judge::SHIFT);
+    traits.beside(position, from, bits)
 }
 
 /// Whether a folded text is a needle of the same length.
