@@ -54,7 +54,7 @@ pub(crate) fn finding(id: &str) -> Finding {
         parent: None,
         sample: false,
         item: None,
-        raw: json!({"id": id}),
+        raw: json!({"id": id}).into(),
     }
 }
 

@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::sync::Arc;
 
 use crate::{
     Finding, aws, defender,
@@ -81,6 +82,8 @@ pub fn decode(payload: &[u8]) -> Decoded {
 struct Place {
     path: String,
     carriers: usize,
+    /// The JSON value that all below it is a part of.
+    whole: Arc<Value>,
 }
 
 impl Place {
@@ -88,6 +91,15 @@ impl Place {
         Self {
             path: join(&self.path, name),
             carriers: self.carriers + 1,
+            whole: Arc::clone(&self.whole),
+        }
+    }
+
+    /// The same for a value that came as text.
+    fn of(&self, whole: Value) -> Self {
+        Self {
+            whole: Arc::new(whole),
+            ..self.clone()
         }
     }
 
@@ -103,7 +115,10 @@ fn decode_text(text: &str, place: &Place, decoded: &mut Decoded) {
             None => place.clone(),
         };
         match parsed.value {
-            Ok(value) => decode_value(&value, &place, decoded),
+            Ok(value) => {
+                let place = place.of(value);
+                decode_value(&place.whole, &place, decoded);
+            }
             Err(refusal) => decoded.refused.push(place.refuse(refusal.reason)),
         }
     }
@@ -145,7 +160,11 @@ fn decode_object(value: &Value, place: &Place, decoded: &mut Decoded) {
         return;
     }
     if let Some(decoder) = for_shape(value) {
-        run_each(decoder, &Event::bare(value, place.path.clone()), decoded);
+        let event = Event {
+            whole: Some(&place.whole),
+            ..Event::bare(value, place.path.clone())
+        };
+        run_each(decoder, &event, decoded);
         return;
     }
     if let Some(carried) = nest::open(value) {
@@ -238,7 +257,10 @@ fn decode_envelope(root: &Value, envelope: &Envelope<'_>, place: &Place, decoded
         return;
     };
     let event = match enveloped(root, envelope, detail, path) {
-        Ok(event) => event,
+        Ok(event) => Event {
+            whole: Some(&place.whole),
+            ..event
+        },
         Err(refusal) => {
             decoded.refused.push(refusal.with_source(envelope.source));
             return;
@@ -269,6 +291,7 @@ fn enveloped<'a>(
     let fields = Fields::new(root, outer.trim_end_matches('.'));
     Ok(Event {
         root,
+        whole: None,
         detail,
         source: Some(envelope.source),
         detail_type: Some(envelope.detail_type),

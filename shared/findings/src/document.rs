@@ -1,4 +1,5 @@
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 use crate::{Finding, Kind, Resource, Severity, Source, Status, fields::member};
 
@@ -17,7 +18,12 @@ impl Finding {
             Source::Defender => as_defender_sent_it(&raw),
             _ => projected(self),
         };
-        let Ok(Value::Object(mut document)) = serde_json::to_value(self) else {
+        // What is put in its place below is not to be written out first.
+        let bare = Finding {
+            raw: Arc::default(),
+            ..self.clone()
+        };
+        let Ok(Value::Object(mut document)) = serde_json::to_value(&bare) else {
             // A struct with a map of texts for every member is always an object.
             return Value::Null;
         };
@@ -29,9 +35,9 @@ impl Finding {
     /// `raw`, with the other findings of the same event left out.
     fn own_raw(&self) -> Value {
         let Some(item) = self.item else {
-            return self.raw.clone();
+            return Value::clone(&self.raw);
         };
-        let mut raw = self.raw.clone();
+        let mut raw = Value::clone(&self.raw);
         let holder = if member(&raw, "detail").is_some() {
             member_mut(&mut raw, "detail")
         } else {

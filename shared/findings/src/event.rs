@@ -1,5 +1,6 @@
 use jiff::Timestamp;
 use serde_json::Value;
+use std::sync::Arc;
 
 use crate::{Finding, Kind, Severity, Source, fields::Fields, refusal::Refusal};
 
@@ -16,6 +17,8 @@ pub(crate) type Decoder = fn(&Event<'_>) -> Decodings;
 pub(crate) struct Event<'a> {
     /// The event as it came: what a finding keeps as `raw`.
     pub(crate) root: &'a Value,
+    /// What `root` was found in, if that can be shared.
+    pub(crate) whole: Option<&'a Arc<Value>>,
     /// The part that holds the finding or findings; `root` itself for a bare finding.
     pub(crate) detail: &'a Value,
     /// JSON path of `detail` in the payload, such as `detail` or `Records[0].body.detail`; empty for the payload itself.
@@ -41,6 +44,7 @@ impl<'a> Event<'a> {
     pub(crate) fn bare(root: &'a Value, base: impl Into<String>) -> Self {
         Self {
             root,
+            whole: None,
             detail: root,
             base: base.into(),
             source: None,
@@ -56,6 +60,14 @@ impl<'a> Event<'a> {
     /// Reads `detail`, which must be an object.
     pub(crate) fn fields(&self) -> Result<Fields<'a>, Refusal> {
         Fields::object(self.detail, self.base.clone())
+    }
+
+    /// The event as findings keep it: shared where it is all that came.
+    fn raw(&self) -> Arc<Value> {
+        match self.whole {
+            Some(whole) if std::ptr::eq(&raw const **whole, self.root) => Arc::clone(whole),
+            _ => Arc::new(self.root.clone()),
+        }
     }
 
     /// A finding with the fields that every finding has; what else the event says is filled in by the decoder.
@@ -89,7 +101,7 @@ impl<'a> Event<'a> {
             parent: None,
             sample: false,
             item: None,
-            raw: self.root.clone(),
+            raw: self.raw(),
         }
     }
 }

@@ -1,6 +1,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// One security fact about a resource, in the same shape whatever its source.
 ///
@@ -65,8 +66,9 @@ pub struct Finding {
     /// Which of several findings in `raw` this is, from zero; absent where `raw` holds one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<usize>,
-    /// The payload as it came, without the envelopes of queues and topics around it.
-    pub raw: Value,
+    /// The payload as it came, without the envelopes of queues and topics around it; by far the most of a finding, so
+    /// clones share it.
+    pub raw: Arc<Value>,
 }
 
 /// The trigger kind of a finding.

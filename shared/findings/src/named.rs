@@ -33,7 +33,7 @@ pub fn named_by_hand(resource: Resource) -> Finding {
         parent: None,
         sample: false,
         item: None,
-        raw: json!({ "named_by_hand": resource }),
+        raw: json!({ "named_by_hand": resource }).into(),
         resources: vec![resource],
     }
 }
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn nobody_can_send_it() {
         let finding = named_by_hand(Resource::default());
-        for payload in [serde_json::json!(finding), finding.raw] {
+        for payload in [serde_json::json!(finding), (*finding.raw).clone()] {
             let decoded = decode(payload.to_string().as_bytes());
             assert!(decoded.findings.is_empty(), "{:?}", decoded.findings);
         }

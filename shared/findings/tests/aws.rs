@@ -476,7 +476,7 @@ fn an_event_that_somebody_replays_keeps_its_envelope() {
     event["source"] = json!("awshealth.mock");
     let decoded = read(&event);
     assert_eq!(decoded.refused, []);
-    assert_eq!(decoded.findings[0].raw, event);
+    assert_eq!(*decoded.findings[0].raw, event);
     assert_eq!(decoded.findings[0].source, Source::Health);
 }
 
@@ -488,11 +488,11 @@ fn raw_is_the_event_with_its_envelope_or_the_bare_finding() {
         "config-first-evaluation",
         "security-hub-custom-action",
     ] {
-        assert_eq!(findings(name)[0].raw, payload(name), "{name}");
+        assert_eq!(*findings(name)[0].raw, payload(name), "{name}");
     }
     let listed = findings("guardduty-get-findings");
     assert_eq!(
-        listed[1].raw,
+        *listed[1].raw,
         payload("guardduty-get-findings")["Findings"][1]
     );
 }

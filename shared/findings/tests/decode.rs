@@ -38,7 +38,7 @@ fn the_match_document_holds_all_three_views() {
         if name != "ocsf/findings-imported-v2-several"
             && finding.source != quench_findings::Source::Defender
         {
-            finding.raw = json!("as it came");
+            finding.raw = json!("as it came").into();
         }
         let document = finding.document();
         insta::assert_json_snapshot!(format!("document-{}", name.replace('/', "-")), document);
@@ -55,7 +55,7 @@ fn raw_is_the_payload_as_it_came() {
         let payload = std::fs::read(data().join(format!("{name}.json"))).unwrap();
         let value: Value = serde_json::from_slice(&payload).unwrap();
         let decoded = quench_findings::decode(&payload);
-        assert_eq!(decoded.findings[0].raw, value);
+        assert_eq!(*decoded.findings[0].raw, value);
         assert_eq!(decoded.findings[0].item, None);
     }
 }
@@ -67,7 +67,7 @@ fn each_of_several_findings_sees_its_own_part_only() {
     let decoded = quench_findings::decode(&payload);
     for (index, finding) in decoded.findings.iter().enumerate() {
         assert_eq!(finding.item, Some(index));
-        assert_eq!(finding.raw, value, "raw is the whole event");
+        assert_eq!(*finding.raw, value, "raw is the whole event");
         let document = finding.document();
         assert_eq!(
             document["raw"]["detail"]["findings"]

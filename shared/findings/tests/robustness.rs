@@ -347,7 +347,7 @@ fn large_findings_in_one_event_are_not_kept_with_each_other() {
 fn a_few_small_findings_keep_the_event_as_it_came() {
     let event = event_of(3, 10);
     for finding in decode_soundly(event.to_string().as_bytes()) {
-        assert_eq!(finding.raw, event);
+        assert_eq!(*finding.raw, event);
     }
 }
 

@@ -155,7 +155,7 @@ pub(crate) async fn one_of_many_puts_of_a_version_wins(store: &Store) {
 
 pub(crate) async fn a_large_finding_is_put_and_read_whole(store: &Store) {
     let mut first = record("f", moment(1));
-    first.finding.raw = noise(2 << 20).into();
+    first.finding.raw = serde_json::Value::from(noise(2 << 20)).into();
     assert!(store.put_finding(&first).await.unwrap());
     assert!(!store.put_finding(&first).await.unwrap());
     assert_eq!(store.finding("f").await.unwrap().unwrap(), first);
@@ -168,7 +168,7 @@ pub(crate) async fn a_large_finding_is_put_and_read_whole(store: &Store) {
         version: 2,
         ..first.clone()
     };
-    second.finding.raw = noise(700_000).into();
+    second.finding.raw = serde_json::Value::from(noise(700_000)).into();
     assert!(store.put_finding(&second).await.unwrap());
     assert_eq!(store.finding("f").await.unwrap().unwrap(), second);
     store.clear_pending("f", 1).await.unwrap();

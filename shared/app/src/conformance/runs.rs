@@ -521,7 +521,7 @@ pub(crate) async fn a_journal_of_any_length_keeps_its_order(store: &Store) {
 
 pub(crate) async fn a_run_of_a_large_finding_is_like_any_other(store: &Store) {
     let mut large = run("ab12", moment(1));
-    large.finding.raw = noise(2 << 20).into();
+    large.finding.raw = Value::from(noise(2 << 20)).into();
     assert!(store.create_run(&large).await.unwrap());
     assert!(!store.create_run(&large).await.unwrap());
     assert_eq!(store.run("ab12").await.unwrap().unwrap(), large);

@@ -42,7 +42,7 @@ pub(crate) fn finding() -> Finding {
         parent: None,
         sample: false,
         item: None,
-        raw: json!({"detail": {"id": "finding-1", "hosts": ["a", "b", "c"]}}),
+        raw: json!({"detail": {"id": "finding-1", "hosts": ["a", "b", "c"]}}).into(),
     }
 }
 

@@ -106,7 +106,7 @@ async fn ids_that_no_run_has_are_found_nowhere() {
 async fn a_finding_that_lacks_a_part_is_told_and_not_taken_for_another() {
     let (store, _emulator) = fresh().await;
     let mut large = record("f", moment(1));
-    large.finding.raw = crate::specimen::noise(1 << 20).into();
+    large.finding.raw = Value::from(crate::specimen::noise(1 << 20)).into();
     store.put_finding(&large).await.unwrap();
     let part = everything(&store)
         .await
