@@ -4,6 +4,7 @@ mod approvals;
 mod body;
 mod call;
 mod definitions;
+mod deflate;
 mod findings;
 mod index;
 mod item;

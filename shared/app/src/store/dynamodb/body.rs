@@ -1,23 +1,15 @@
 //! Texts as attributes: short ones as they are, long ones compressed, since DynamoDB charges by the kilobyte.
 
+use super::deflate::deflate;
 use super::item::{bytes, text, to_bytes, unreadable};
 use crate::store::StoreError;
-use miniz_oxide::deflate::core::{
-    CompressorOxide, TDEFLFlush, TDEFLStatus, compress, create_comp_flags_from_zip_params,
-};
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
 use serde_json::Value;
-use std::sync::{Mutex, PoisonError};
 
 /// Below this many bytes, compressing saves nothing that is charged for.
 const SHORT: usize = 512;
-/// How hard compressing tries, of 10: a finding takes about a third of its size, and more work saves a twentieth.
-const LEVEL: i32 = 1;
 /// Most bytes that a text may have: far more than any that is ever stored.
 const LONGEST: usize = 256 << 20;
-
-/// The compressor while nobody uses it: it has a third of a megabyte, which is not to be had anew for every text.
-static IDLE: Mutex<Option<Box<CompressorOxide>>> = Mutex::new(None);
 
 /// A text, ready to be stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,37 +64,6 @@ impl Packed {
             Packed::Deflated(bytes) => bytes,
         }
     }
-}
-
-fn deflate(mut text: &[u8]) -> Vec<u8> {
-    let idle = || IDLE.lock().unwrap_or_else(PoisonError::into_inner);
-    let kept = idle().take();
-    let mut compressor = match kept {
-        Some(mut kept) => {
-            kept.reset();
-            kept
-        }
-        None => {
-            let plain = create_comp_flags_from_zip_params(LEVEL, 0, 0);
-            Box::new(CompressorOxide::new(plain))
-        }
-    };
-    let mut deflated = vec![0; text.len() / 2 + 64];
-    let mut filled = 0;
-    loop {
-        let room = &mut deflated[filled..];
-        let (status, read, written) = compress(&mut compressor, text, room, TDEFLFlush::Finish);
-        text = &text[read..];
-        filled += written;
-        match status {
-            TDEFLStatus::Done => break,
-            TDEFLStatus::Okay => deflated.resize(deflated.len() * 2, 0),
-            _ => unreachable!("a compressor that was reset takes any text"),
-        }
-    }
-    deflated.truncate(filled);
-    *idle() = Some(compressor);
-    deflated
 }
 
 /// The text of an attribute.
