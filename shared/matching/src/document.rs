@@ -53,13 +53,13 @@ impl Visits {
     }
 
     /// A number for an object that is entered.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn enter(&mut self) -> u32 {
         self.objects = self.objects.wrapping_add(1);
         self.objects
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn visit(&mut self, node: u32, object: u32) {
         let last = &mut self.nodes[node as usize];
         self.ambiguous |= *last == object;

@@ -1,6 +1,6 @@
 use std::sync::Mutex;
 
-use fearless_simd::Level;
+use fearless_simd::{Level, dispatch};
 use serde_json::Value;
 
 use crate::condition::Condition;
@@ -136,7 +136,8 @@ impl Matcher {
             return Err(NotJson::new(0, "more than 4 GiB"));
         }
         scratch.blocks.begin(document);
-        let read = Reader {
+        let read = dispatch!(Level::new(), simd => Reader {
+            simd,
             document,
             blocks: &mut scratch.blocks,
             trie: &self.index.trie,
@@ -149,7 +150,7 @@ impl Matcher {
             unescaped: &mut scratch.unescaped,
             fault: None,
         }
-        .read();
+        .read());
         scratch.habits.keep(&mut scratch.lessons);
         read?;
         scratch.blocks.finish(document)?;
@@ -189,8 +190,10 @@ impl Matcher {
         for rule in &self.rules.unconditional {
             matches.add(*rule);
         }
-        Search {
-            level: Level::new(),
+        let level = Level::new();
+        dispatch!(level, simd => Search {
+            simd,
+            level,
             index: &self.index,
             conditions: &self.conditions,
             document,
@@ -203,7 +206,7 @@ impl Matcher {
             buffer: &mut scratch.buffer,
             matches,
         }
-        .run();
+        .run());
         matches.drain_into(&mut scratch.matched);
         &scratch.matched
     }

@@ -1,3 +1,5 @@
+use fearless_simd::Simd;
+
 use super::blocks::Blocks;
 use super::habits::{Habit, Habits, Lessons};
 use super::seen::{Kind, Seen};
@@ -7,7 +9,9 @@ use crate::index::trie::{Edge, Node, ROOT, Trie};
 use crate::number::Number;
 
 /// Reads a document from its bytes, entering only what a path leads into.
-pub(crate) struct Reader<'a> {
+pub(crate) struct Reader<'a, S> {
+    /// The instructions that the processor has.
+    pub(crate) simd: S,
     pub(crate) document: &'a [u8],
     pub(crate) blocks: &'a mut Blocks,
     pub(crate) trie: &'a Trie,
@@ -23,7 +27,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) fault: Option<NotJson>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a, S: Simd> Reader<'a, S> {
     /// Notes the values that the paths lead to.
     pub(crate) fn read(mut self) -> Result<(), NotJson> {
         let root = self.trie.node(ROOT);
@@ -50,6 +54,21 @@ impl<'a> Reader<'a> {
     /// Reads the value at `at`, which the paths of `node` lead to and which has `depth` brackets around it; says where it
     /// ends.
     fn value(&mut self, at: usize, node: &Node, in_array: bool, depth: usize) -> Option<usize> {
+        self.simd.vectorize(
+            #[inline(always)]
+            || self.value_here(at, node, in_array, depth),
+        )
+    }
+
+    /// As [`Reader::value`]. With all that it calls for most values it is compiled for each kind of processor.
+    #[inline(always)]
+    fn value_here(
+        &mut self,
+        at: usize,
+        node: &Node,
+        in_array: bool,
+        depth: usize,
+    ) -> Option<usize> {
         let slot = node.slot();
         match self.document.get(at) {
             Some(b'"') => {
@@ -93,6 +112,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the members of the object whose brace is just before `at`.
+    #[inline(always)]
     fn object(&mut self, at: usize, node: &Node, in_array: bool, depth: usize) -> Option<usize> {
         let (document, trie) = (self.document, self.trie);
         let habits = self.habits.of(node);
@@ -210,6 +230,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the elements of the array whose bracket is just before `at`.
+    #[inline(always)]
     fn array(&mut self, at: usize, node: &Node, in_array: bool, depth: usize) -> Option<usize> {
         let positions = if in_array { &[] } else { node.positions() };
         let mut at = blank(self.document, at);
@@ -235,7 +256,7 @@ impl<'a> Reader<'a> {
         self.fail(at, "something else than a comma or the end of the array")
     }
 
-    #[inline]
+    #[inline(always)]
     fn deeper(&mut self, at: usize, depth: usize) -> Option<usize> {
         if depth == DEEPEST {
             self.fail(at, "more than 128 levels")
@@ -329,7 +350,7 @@ impl<'a> Reader<'a> {
 
     /// Passes over the value at `at`, which has `depth` brackets around it: strings must end and brackets must balance,
     /// more is not asked of it.
-    #[inline]
+    #[inline(always)]
     fn skip(&mut self, at: usize, depth: usize) -> Option<usize> {
         match self.document.get(at) {
             Some(b'"') => Some(self.string_end(at)? + 1),
@@ -341,7 +362,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Where the string that begins at `at` has its other quote.
-    #[inline]
+    #[inline(always)]
     fn string_end(&mut self, at: usize) -> Option<usize> {
         match self.blocks.next_quote(self.document, at + 1) {
             None => self.fail(at, "a string that does not end"),
@@ -349,6 +370,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline(always)]
     fn bracket_end(&mut self, at: usize, depth: usize) -> Option<usize> {
         match self.blocks.behind_close(self.document, at + 1, depth) {
             None => self.fail(at, "a bracket that is not closed"),
@@ -390,7 +412,7 @@ fn scalar_ends(eight: u64) -> u64 {
 }
 
 /// The first place at or behind `at` that has no blank.
-#[inline]
+#[inline(always)]
 fn blank(document: &[u8], mut at: usize) -> usize {
     while let Some(byte) = document.get(at)
         && *byte <= b' '

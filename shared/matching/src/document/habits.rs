@@ -39,7 +39,7 @@ const MOST_AT_ONCE: usize = 64;
 
 impl Habit {
     /// Whether the document has the name, in its quotes and with a colon, at `at`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_at(&self, document: &[u8], at: usize) -> bool {
         let Some(there) = document.get(at..).and_then(<[u8]>::first_chunk::<32>) else {
             return false;
@@ -53,7 +53,7 @@ impl Habit {
     }
 
     /// What the name leads to.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn edge<'t>(&self, trie: &'t Trie) -> Option<&'t Edge> {
         (self.edge != NOWHERE).then(|| trie.edge_at(self.edge))
     }
@@ -97,7 +97,7 @@ impl Habits {
     }
 
     /// What objects at a node had.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn of(&self, node: &Node) -> &[Habit] {
         &self.nodes[node.number() as usize]
     }

@@ -236,7 +236,7 @@ impl Seen {
     }
 
     /// Notes a value that has no text.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn note(&mut self, slot: u32, kind: Kind) {
         self.push(slot, kind, Span::Nowhere, Span::Nowhere, 0);
     }
@@ -273,7 +273,7 @@ impl Seen {
     }
 
     /// Notes a text that lies in the document from `start` to `end`, ASCII only; to be digested.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn note_ascii(&mut self, slot: u32, start: usize, end: usize) {
         let text = Span::Document(start as u32, end as u32);
         self.push(slot, Kind::Text, text, Span::Nowhere, 0);
@@ -410,7 +410,7 @@ impl Seen {
         self.push(slot, Kind::Text, span, folded, hash);
     }
 
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, slot: u32, kind: Kind, text: Span, folded: Span, hash: u64) {
         let seen = &mut self.slots[slot as usize];
         self.values.push(SeenValue {

@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 
-use fearless_simd::{Level, Simd, dispatch};
+use fearless_simd::{Level, Simd};
 use serde_json::Value;
 
 use super::{
@@ -42,7 +42,7 @@ impl Notes {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn get(&self, position: usize) -> Option<bool> {
         // Most have none, and this is nearer at hand.
         if self.any[position / 64 % 16] >> (position % 64) & 1 == 0 {
@@ -52,7 +52,7 @@ impl Notes {
         (note & !1 == self.document).then_some(note & 1 == 1)
     }
 
-    #[inline]
+    #[inline(always)]
     fn set(&mut self, position: usize, note: bool) {
         self.any[position / 64 % 16] |= 1 << (position % 64);
         self.notes[position] = self.document | u32::from(note);
@@ -112,7 +112,9 @@ struct Due {
 ///
 /// The table and the pivots with the sets of many rules are too large for the nearer caches. So each of them is visited for
 /// many values at a time: then the processor waits for several of them at once.
-pub(crate) struct Search<'a> {
+pub(crate) struct Search<'a, S> {
+    /// The instructions that the processor has.
+    pub(crate) simd: S,
     pub(crate) level: Level,
     pub(crate) index: &'a Index,
     pub(crate) conditions: &'a Conditions,
@@ -132,9 +134,10 @@ pub(crate) struct Search<'a> {
     pub(crate) matches: &'a mut Matches,
 }
 
-impl<'a> Search<'a> {
+impl<'a, S: Simd> Search<'a, S> {
     pub(crate) fn run(&mut self) {
-        self.group(self.index.always);
+        let always = self.index.always;
+        self.group(always, always.count);
         let seen = self.seen;
         for (position, value) in (0..).zip(&seen.values) {
             let looks = self.index.slots[value.slot as usize].looks & !look::SCALE;
@@ -221,7 +224,7 @@ impl<'a> Search<'a> {
             let count = thresholds.bounds.partition_point(|bound| *bound <= reached) as u32;
             let group = thresholds.sets;
             if self.exact.is_none() {
-                self.batch.groups.push(Part { group, count });
+                self.group(group, count);
                 continue;
             }
             // What was seen reaches them, but perhaps not what the paths lead to.
@@ -371,10 +374,19 @@ impl<'a> Search<'a> {
             self.pivot(due);
         }
         self.batch.due.clear();
-        if !self.batch.groups.is_empty() {
+        if !self.batch.groups.is_empty() || !self.batch.sets.is_empty() {
             self.describe();
-            dispatch!(level, simd => self.glance(simd));
+            self.simd.vectorize(
+                #[inline(always)]
+                || self.groups(),
+            );
         }
+    }
+
+    /// Goes through the groups that were kept, and asks what is left of their sets.
+    #[inline(always)]
+    fn groups(&mut self) {
+        self.glance();
         for position in 0..self.batch.sets.len() {
             let (glance, filed) = self.batch.sets[position];
             self.set(glance, filed);
@@ -382,15 +394,17 @@ impl<'a> Search<'a> {
         self.batch.sets.clear();
     }
 
-    /// Keeps a group to go through.
-    fn group(&mut self, group: Group) {
-        let count = group.count;
-        self.batch.groups.push(Part { group, count });
+    /// Keeps the first sets of a group to go through.
+    #[inline(always)]
+    fn group(&mut self, group: Group, count: u32) {
+        if count > 0 {
+            self.batch.groups.push(Part { group, count });
+        }
     }
 
     /// Finds the sets that may hold.
     #[inline(always)]
-    fn glance<S: Simd>(&mut self, _: S) {
+    fn glance(&mut self) {
         let (index, level, traits) = (self.index, self.level, &*self.traits);
         let Batch { groups, sets, .. } = &mut *self.batch;
         let mut found = sets.len();
@@ -412,6 +426,7 @@ impl<'a> Search<'a> {
     }
 
     /// Asks what is left of the sets of a pivot, if it holds and was not done with before.
+    #[inline(always)]
     fn pivot(&mut self, due: Due) {
         let index = self.index;
         let start = due.pivot as usize;
@@ -441,7 +456,7 @@ impl<'a> Search<'a> {
                 first: due.pivot + (pivot::WORDS + words) as u32,
                 count: head[pivot::COUNT],
             };
-            self.group(group);
+            self.group(group, group.count);
         }
         // Another value, or another place in this one, may yet confirm what was wrong, unless all were asked.
         let asked_all = how == pivot::ASK && due.at != VALUE;
@@ -451,6 +466,7 @@ impl<'a> Search<'a> {
     }
 
     /// Whether a pivot that was looked up holds of the value, or of all values of the slot.
+    #[inline(always)]
     fn confirm(&mut self, head: &[u32; pivot::WORDS], needle: &[u32], due: Due) -> bool {
         let seen = self.seen;
         let value = &seen.values[due.value as usize];
@@ -495,7 +511,7 @@ impl<'a> Search<'a> {
     }
 
     /// Asks what is left of a set, given where the glance at it lies, and where it lies itself.
-    #[inline]
+    #[inline(always)]
     fn set(&mut self, glance: u32, filed: u32) {
         let records = self.index.records.as_slice();
         let glance = records[glance as usize..].first_chunk();
@@ -508,7 +524,7 @@ impl<'a> Search<'a> {
     }
 
     /// Whether all conditions of a set hold, of which the first two may.
-    #[inline]
+    #[inline(always)]
     fn holds_all(&mut self, [one, from_one, two, from_two]: &Glance, filed: &Filed) -> bool {
         let [_, code_one, code_two, more] = filed;
         let further = match *more {
@@ -530,7 +546,7 @@ impl<'a> Search<'a> {
     }
 
     /// Whether a condition of a set holds of which the trait lies in the range.
-    #[inline]
+    #[inline(always)]
     fn one_holds(&mut self, [judge, from, code]: &Further) -> bool {
         let exact = self.exact.is_some();
         let position = judge & judge::POSITION;
@@ -656,7 +672,7 @@ fn beside(traits: &Traits, judge: u32, from: u32) -> u32 {
 }
 
 /// Whether a folded text is a needle of the same length.
-#[inline]
+#[inline(always)]
 fn is_needle(text: &[u8], needle: &[u32]) -> bool {
     let (fours, rest) = text.as_chunks::<4>();
     let (words, last) = needle.split_at(fours.len().min(needle.len()));

@@ -55,38 +55,38 @@ pub(crate) struct Edge {
 
 impl Node {
     /// Its position among all nodes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn number(&self) -> u32 {
         self.number
     }
 
     /// The slot of the values at the node.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn slot(&self) -> Option<u32> {
         some(self.slot)
     }
 
     /// Whether any path goes on from the node.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn branches(&self) -> bool {
         self.mask != NONE
     }
 
     /// Whether a name of so many bytes may lead anywhere.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn has_length(&self, length: usize) -> bool {
         self.lengths >> length.min(63) & 1 == 1
     }
 
     /// The positions of an array that paths pick.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn positions(&self) -> &[(usize, u32)] {
         &self.positions
     }
 }
 
 impl Trie {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn node(&self, node: u32) -> &Node {
         &self.nodes[node as usize]
     }
@@ -116,7 +116,7 @@ impl Trie {
     }
 
     /// The edge at a position.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn edge_at(&self, position: u32) -> &Edge {
         &self.edges[position as usize]
     }
@@ -159,19 +159,19 @@ impl Edge {
     }
 
     /// By name.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn named(&self) -> Option<u32> {
         some(self.named)
     }
 
     /// By name, if that is all.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn only_named(&self) -> Option<u32> {
         (self.positional == NONE).then_some(self.named)
     }
 
     /// By a number that is taken for a name here.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn positional(&self) -> Option<u32> {
         some(self.positional)
     }
@@ -182,7 +182,7 @@ impl Edge {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn some(number: u32) -> Option<u32> {
     (number != NONE).then_some(number)
 }
