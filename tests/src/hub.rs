@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use quench_emulator::{Emulator, REGION};
@@ -47,6 +48,7 @@ pub struct Hub {
     outputs: BTreeMap<String, String>,
     deployments: usize,
     quench: Quench,
+    _place: Place,
 }
 
 /// What a hub is deployed with.
@@ -58,6 +60,33 @@ pub struct Settings {
     pub parameters: Vec<(String, String)>,
     /// Variables that the functions see besides those of the template.
     pub variables: Vec<(String, String)>,
+}
+
+/// Hubs that there are.
+static TAKEN: Mutex<usize> = Mutex::new(0);
+static FREED: Condvar = Condvar::new();
+
+/// The right to have a hub. One keeps a processor busy, and its functions have seconds for what they do, so there are no more
+/// of them than processors, however many tests run.
+#[derive(Debug)]
+struct Place;
+
+impl Place {
+    /// Waits for one.
+    fn take() -> Place {
+        let places = std::thread::available_parallelism().map_or(1, usize::from);
+        let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = FREED.wait_while(taken, |taken| *taken >= places);
+        *free.unwrap_or_else(PoisonError::into_inner) += 1;
+        Place
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        FREED.notify_one();
+    }
 }
 
 impl Hub {
@@ -78,6 +107,7 @@ impl Hub {
     /// # Panics
     /// It does not start; the message says what to do.
     pub fn undeployed(settings: &Settings) -> Hub {
+        let place = Place::take();
         let proxy = Proxy::start();
         let mut variables = settings.variables.clone();
         variables.push(("AWS_ENDPOINT_URL".to_owned(), proxy.url()));
@@ -95,6 +125,7 @@ impl Hub {
             outputs: BTreeMap::new(),
             deployments: 0,
             quench: Quench::new(),
+            _place: place,
         }
     }
 
