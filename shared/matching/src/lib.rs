@@ -69,10 +69,12 @@
 //!    asked of every document.
 //! 5. **The rest of a set** lies beside its pivot. It is first judged by traits of the document, one line of memory for each
 //!    field: the hash of its text, the first and the last four bytes, and the places of its lowest and its highest number
-//!    among all that rules compare with. Every condition becomes a range of numbers in which one trait must lie, and the
-//!    first two of a set are judged without a branch, since a processor cannot foresee by which a set fails. What passes is
-//!    asked: equality by hash and, once for each field and document, by the text itself; `contains` by four bytes in the
-//!    middle, others by their expectation, once for each condition and document.
+//!    among all that rules compare with. Every condition becomes a range of numbers in which one trait must lie. What the
+//!    first two conditions of each set come to lies side by side for all sets of a pivot, and is judged without a branch, since
+//!    a processor cannot foresee which sets fail. What passes is asked: equality by hash and, once for each field and
+//!    document, by the text itself; `contains` by four bytes in the middle, then the whole needle; others by their
+//!    expectation, once for each condition and document. Sets of which the pivot is a comparison lie in the order of what
+//!    they compare with, so those that a document reaches are the first so many.
 //!
 //! What always holds:
 //! - a pivot is a condition that only a value can fulfil;
