@@ -25,21 +25,74 @@ const ORDER: [usize; 19] = [
     16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
 ];
 
-/// A byte as it is, or a reference to bytes that were there before.
-#[derive(Clone, Copy)]
-enum Token {
-    Literal(u8),
-    Reference { length: u16, distance: u16 },
-}
-
 /// A symbol, and the bits that follow it: their number and their value.
 type Symbol = (usize, u32, u32);
+
+/// A byte as it is, or a reference to bytes that were there before: from the lowest bit, nine for the symbol of the byte or
+/// of the length, five for what follows it, five for the symbol of the distance, and thirteen for what follows that.
+#[derive(Clone, Copy)]
+struct Token(u32);
+
+impl Token {
+    #[inline(always)]
+    fn symbol(self) -> usize {
+        (self.0 & 511) as usize
+    }
+
+    #[inline(always)]
+    fn after_symbol(self) -> u32 {
+        self.0 >> 9 & 31
+    }
+
+    #[inline(always)]
+    fn distance(self) -> usize {
+        (self.0 >> 14 & 31) as usize
+    }
+
+    #[inline(always)]
+    fn after_distance(self) -> u32 {
+        self.0 >> 19
+    }
+}
+
+/// The tokens of a block, and how often each symbol occurs among them.
+struct Block {
+    tokens: Vec<Token>,
+    literals: [u32; LITERALS],
+    distances: [u32; DISTANCES],
+}
+
+impl Block {
+    fn new(tokens: usize) -> Self {
+        Self {
+            tokens: Vec::with_capacity(tokens),
+            literals: [0; LITERALS],
+            distances: [0; DISTANCES],
+        }
+    }
+
+    #[inline(always)]
+    fn literal(&mut self, byte: u8) {
+        self.literals[usize::from(byte)] += 1;
+        self.tokens.push(Token(byte.into()));
+    }
+
+    fn reference(&mut self, length: usize, distance: usize) {
+        let (length, _, after_length) = of_length(length);
+        let (distance, _, after_distance) = of_distance(distance);
+        self.literals[length] += 1;
+        self.distances[distance] += 1;
+        let token = length as u32 | after_length << 9;
+        let token = token | (distance as u32) << 14 | after_distance << 19;
+        self.tokens.push(Token(token));
+    }
+}
 
 /// Compresses bytes.
 pub(super) fn deflate(text: &[u8]) -> Vec<u8> {
     let mut out = Bits::with_capacity(text.len() / 2);
     let mut seen = Seen::of(text);
-    let mut tokens = Vec::with_capacity(BLOCK.min(text.len() / 4));
+    let mut block = Block::new(BLOCK.min(text.len() / 4));
     let mut at = 0;
     while at < text.len() {
         let (mut length, mut distance) = seen.look(at);
@@ -48,31 +101,27 @@ pub(super) fn deflate(text: &[u8]) -> Vec<u8> {
             if next.0 <= length {
                 break;
             }
-            tokens.push(Token::Literal(text[at]));
+            block.literal(text[at]);
             at += 1;
             (length, distance) = next;
         }
         if length < SHORTEST {
-            tokens.push(Token::Literal(text[at]));
+            block.literal(text[at]);
             at += 1;
         } else {
-            tokens.push(Token::Reference {
-                length: length as u16,
-                distance: (distance - 1) as u16,
-            });
-            for passed in at + 1..at + length {
+            block.reference(length, distance);
+            at += length;
+            // All would be more work, and find little more.
+            for passed in at - SHORTEST..at {
                 seen.note(passed);
             }
-            at += length;
         }
-        if tokens.len() >= BLOCK {
-            out.block(&tokens, at == text.len());
-            tokens.clear();
+        if block.tokens.len() >= BLOCK && at < text.len() {
+            out.block(block, false);
+            block = Block::new(BLOCK);
         }
     }
-    if !tokens.is_empty() || text.is_empty() {
-        out.block(&tokens, true);
-    }
+    out.block(block, true);
     out.finish()
 }
 
@@ -95,6 +144,7 @@ impl<'a> Seen<'a> {
     }
 
     /// Notes what is there, and gives the place where the same may have been before.
+    #[inline(always)]
     fn note(&mut self, at: usize) -> Option<usize> {
         let four = self.text.get(at..at + SHORTEST)?.first_chunk()?;
         let hash = u32::from_le_bytes(*four).wrapping_mul(0x9e37_79b1) >> self.shift;
@@ -134,6 +184,7 @@ impl Bits {
         }
     }
 
+    #[inline(always)]
     fn put(&mut self, count: u32, value: u32) {
         self.open |= u64::from(value) << self.count;
         self.count += count;
@@ -145,12 +196,11 @@ impl Bits {
         }
     }
 
+    /// Writes a symbol and the bits that follow it, of which there are thirteen at most.
+    #[inline(always)]
     fn symbol(&mut self, code: &Code, (symbol, count, value): Symbol) {
         let (length, bits) = code.of(symbol);
-        self.put(length, bits);
-        if count > 0 {
-            self.put(count, value);
-        }
+        self.put(length + count, bits | value << length);
     }
 
     fn finish(mut self) -> Vec<u8> {
@@ -161,30 +211,23 @@ impl Bits {
     }
 
     /// Writes a block with codes of its own (section 3.2.7).
-    fn block(&mut self, tokens: &[Token], last: bool) {
-        let (mut literals, mut distances) = ([0; LITERALS], [0; DISTANCES]);
-        for token in tokens {
-            match *token {
-                Token::Literal(byte) => literals[usize::from(byte)] += 1,
-                Token::Reference { length, distance } => {
-                    literals[of_length(length).0] += 1;
-                    distances[of_distance(distance).0] += 1;
-                }
-            }
-        }
-        literals[END] = 1;
-        let literals = Code::fit(&literals, 15);
-        let distances = Code::fit(&distances, 15);
+    fn block(&mut self, mut block: Block, last: bool) {
+        block.literals[END] = 1;
+        let literals = Code::fit(&block.literals, 15);
+        let distances = Code::fit(&block.distances, 15);
         self.put(3, u32::from(last) | 0b100);
         self.codes(&literals, &distances);
-        for token in tokens {
-            match *token {
-                Token::Literal(byte) => self.symbol(&literals, (usize::from(byte), 0, 0)),
-                Token::Reference { length, distance } => {
-                    self.symbol(&literals, of_length(length));
-                    self.symbol(&distances, of_distance(distance));
-                }
+        for token in block.tokens {
+            let symbol = token.symbol();
+            if symbol < END {
+                self.symbol(&literals, (symbol, 0, 0));
+                continue;
             }
+            let count = after_length(symbol);
+            self.symbol(&literals, (symbol, count, token.after_symbol()));
+            let symbol = token.distance();
+            let count = (symbol as u32 / 2).saturating_sub(1);
+            self.symbol(&distances, (symbol, count, token.after_distance()));
         }
         self.symbol(&literals, (END, 0, 0));
     }
@@ -238,30 +281,38 @@ fn shortened(lengths: &[u8]) -> Vec<Symbol> {
 }
 
 /// The symbol for a length of 3 to 258 (section 3.2.5).
-fn of_length(length: u16) -> Symbol {
-    let over = u32::from(length) - 3;
-    match over {
-        ..8 => (END + 1 + over as usize, 0, 0),
-        255 => (LITERALS - 1, 0, 0),
+fn of_length(length: usize) -> Symbol {
+    let over = length as u32 - 3;
+    let symbol = match over {
+        ..8 => over,
+        255 => 28,
         _ => {
             let bits = over.ilog2() - 2;
-            let symbol = 4 * (bits as usize + 1) + (over >> bits & 3) as usize;
-            (END + 1 + symbol, bits, over & ((1 << bits) - 1))
+            4 * (bits + 1) + (over >> bits & 3)
         }
+    };
+    let symbol = END + 1 + symbol as usize;
+    let count = after_length(symbol);
+    (symbol, count, over & ((1 << count) - 1))
+}
+
+/// How many bits follow the symbol for a length.
+#[inline(always)]
+fn after_length(symbol: usize) -> u32 {
+    match symbol - END - 1 {
+        28 => 0,
+        over => (over as u32 / 4).saturating_sub(1),
     }
 }
 
-/// The symbol for a distance, which is one more than what is given.
-fn of_distance(distance: u16) -> Symbol {
-    let over = u32::from(distance);
-    match over {
-        ..4 => (over as usize, 0, 0),
-        _ => {
-            let bits = over.ilog2() - 1;
-            let symbol = 2 * (bits as usize + 1) + (over >> bits & 1) as usize;
-            (symbol, bits, over & ((1 << bits) - 1))
-        }
-    }
+/// The symbol for a distance.
+fn of_distance(distance: usize) -> Symbol {
+    let over = distance as u32 - 1;
+    let Some(bits) = over.checked_ilog2().unwrap_or_default().checked_sub(1) else {
+        return (over as usize, 0, 0);
+    };
+    let symbol = 2 * (bits + 1) + (over >> bits & 1);
+    (symbol as usize, bits, over & ((1 << bits) - 1))
 }
 
 #[cfg(test)]
@@ -319,7 +370,7 @@ mod tests {
             (24_577, (29, 13, 0)),
             (32_768, (29, 13, 8191)),
         ] {
-            assert_eq!(of_distance((distance - 1) as u16), symbol, "{distance}");
+            assert_eq!(of_distance(distance), symbol, "{distance}");
         }
     }
 

@@ -1,7 +1,8 @@
 /// A prefix code: for each symbol how many bits it takes, and which.
 pub(super) struct Code {
     lengths: Vec<u8>,
-    bits: Vec<u16>,
+    /// The bits, and above sixteen of them their number.
+    words: Vec<u32>,
 }
 
 impl Code {
@@ -21,13 +22,19 @@ impl Code {
             }
             lengths = self::lengths(&counts);
         }
-        let bits = bits(&lengths);
-        Self { lengths, bits }
+        let words = bits(&lengths).into_iter().zip(&lengths);
+        let words = words.map(|(bits, length)| u32::from(bits) | u32::from(*length) << 16);
+        Self {
+            words: words.collect(),
+            lengths,
+        }
     }
 
     /// Number and value of the bits of a symbol.
+    #[inline(always)]
     pub(super) fn of(&self, symbol: usize) -> (u32, u32) {
-        (self.lengths[symbol].into(), self.bits[symbol].into())
+        let word = self.words[symbol];
+        (word >> 16, word & 0xffff)
     }
 
     /// The lengths of all, without those at the end that do not occur; of so many symbols at least.
