@@ -30,7 +30,9 @@ pub fn binary() -> &'static Path {
             return named.into();
         }
         let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--locked", "--package", "quench"])
+            // With the features that the tests of the workspace are built with: else all it consists of is built once more.
+            .args(["build", "--quiet", "--locked", "--workspace"])
+            .args(["--bin", "quench"])
             .current_dir(root())
             .stdin(Stdio::null())
             .output()
