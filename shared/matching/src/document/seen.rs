@@ -71,7 +71,7 @@ pub(crate) struct SeenValue {
     kind: Kind,
     text: Span,
     folded: Span,
-    /// Of the folded text.
+    /// Of the folded text, if rules ask for whole texts.
     pub(crate) hash: u64,
 }
 
@@ -345,12 +345,17 @@ impl Seen {
             let (start, end, from) = (start as usize, end as usize, self.texts.len());
             let to = from + end - start;
             let mut hash = hash::seed(end - start);
+            let hashed = wants[value.slot as usize] & wants::HASH != 0;
             let mut at = start;
             // What lies behind the end of a text is cut off once it is hashed.
             while let Some(bytes) = document.get(at..).and_then(<[u8]>::first_chunk) {
-                let folded;
-                (folded, hash) = hash::chunk(hash, bytes, end - at);
-                self.texts.extend_from_slice(&folded);
+                if hashed {
+                    let folded;
+                    (folded, hash) = hash::chunk(hash, bytes, end - at);
+                    self.texts.extend_from_slice(&folded);
+                } else {
+                    self.texts.extend_from_slice(&hash::folded_chunk(bytes));
+                }
                 at += hash::CHUNK;
                 if at >= end {
                     break;

@@ -51,11 +51,23 @@ pub(crate) fn text(bytes: &[u8]) -> u64 {
 #[inline(always)]
 pub(crate) fn chunk(hash: u64, bytes: &[u8; CHUNK], left: usize) -> ([u8; CHUNK], u64) {
     let words = words(&masked(bytes, left));
-    let mut folded = [0; CHUNK];
-    for (at, word) in words.iter().enumerate() {
-        folded[8 * at..][..8].copy_from_slice(&word.to_le_bytes());
-    }
+    let folded = bytes_of(words);
     (folded, mix(hash, words))
+}
+
+/// Bytes with ASCII letters in lower case.
+#[inline(always)]
+pub(crate) fn folded_chunk(bytes: &[u8; CHUNK]) -> [u8; CHUNK] {
+    bytes_of(words(bytes))
+}
+
+#[inline(always)]
+fn bytes_of(words: Words) -> [u8; CHUNK] {
+    let mut bytes = [0; CHUNK];
+    for (at, word) in words.iter().enumerate() {
+        bytes[8 * at..][..8].copy_from_slice(&word.to_le_bytes());
+    }
+    bytes
 }
 
 /// The hash of the first `length` bytes, at most all, of a folded text, as [`text`] makes it.
