@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use quench_tests::events::{config, defender, guardduty, inspector};
 use quench_tests::hub::{FUNCTIONS, Hub, Settings, zip};
 use quench_tests::proxy::Call;
@@ -184,7 +184,12 @@ impl Scene {
             }
             "compliance" => batch(numbers.map(|number| config(number).to_string())),
             "runner" => batch(self.runs()?.into_iter()),
-            "webhook" => request(&defender(first).to_string()),
+            "webhook" => request("POST", "/webhook/defender", &defender(first).to_string()),
+            // A link that nobody was sent: it is looked for, and an answer is written.
+            "approve" => {
+                let token = URL_SAFE_NO_PAD.encode(format!("{first:032}"));
+                request("GET", &format!("/approvals/{token}"), "")
+            }
             "manual" => {
                 let runs = self.hub.json(["runs", "list", "--limit", "1"]);
                 json!({"playbook": "mail", "finding": runs[0]["finding"]["id"]})
@@ -260,11 +265,11 @@ fn batch(bodies: impl Iterator<Item = String>) -> Value {
 }
 
 /// A request as an HTTP API hands it over.
-fn request(body: &str) -> Value {
+fn request(method: &str, path: &str, body: &str) -> Value {
     json!({
         "version": "2.0",
-        "routeKey": "POST /webhook/{sender}",
-        "rawPath": "/webhook/defender",
+        "routeKey": "$default",
+        "rawPath": path,
         "rawQueryString": "",
         "headers": {"content-type": "application/json", "x-quench-key": KEY},
         "pathParameters": {"sender": "defender"},
@@ -273,14 +278,14 @@ fn request(body: &str) -> Value {
             "apiId": "api",
             "domainName": "api.execute-api.eu-central-1.amazonaws.com",
             "http": {
-                "method": "POST",
-                "path": "/webhook/defender",
+                "method": method,
+                "path": path,
                 "protocol": "HTTP/1.1",
                 "sourceIp": "192.0.2.1",
                 "userAgent": "azure-logic-apps/1.0",
             },
             "requestId": "JKJaXmPLvHcESHA=",
-            "routeKey": "POST /webhook/{sender}",
+            "routeKey": "$default",
             "stage": "$default",
             "time": "22/Nov/2026:10:00:00 +0000",
             "timeEpoch": 1_795_341_600_000_u64,
