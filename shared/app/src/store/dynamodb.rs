@@ -4,7 +4,6 @@ mod approvals;
 mod body;
 mod call;
 mod definitions;
-mod deflate;
 mod findings;
 mod index;
 mod item;

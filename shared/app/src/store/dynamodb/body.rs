@@ -1,15 +1,25 @@
 //! Texts as attributes: short ones as they are, long ones compressed, since DynamoDB charges by the kilobyte.
 
-use super::deflate::deflate;
 use super::item::{bytes, text, to_bytes, unreadable};
 use crate::store::StoreError;
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
 use serde_json::Value;
+use zlib_rs::{DeflateConfig, Method, ReturnCode, Strategy, compress_slice};
 
 /// Below this many bytes, compressing saves nothing that is charged for.
 const SHORT: usize = 512;
 /// Most bytes that a text may have: far more than any that is ever stored.
 const LONGEST: usize = 256 << 20;
+
+/// How texts are compressed: with little work and little memory, since most have some kilobytes. Nothing is written about the
+/// text, as a negative window asks for.
+const COMPRESSION: DeflateConfig = DeflateConfig {
+    level: 2,
+    window_bits: -12,
+    mem_level: 4,
+    method: Method::Deflated,
+    strategy: Strategy::Default,
+};
 
 /// A text, ready to be stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,6 +81,21 @@ pub(super) fn unpack(what: &str, value: &Value) -> Result<String, StoreError> {
     Packed::read(what, value)?.text(what)
 }
 
+fn deflate(text: &[u8]) -> Vec<u8> {
+    // As zlib bounds what does not get smaller, if its memory is small.
+    let mut deflated = vec![0; text.len() + text.len() / 7 + 64];
+    loop {
+        let (written, status) = compress_slice(&mut deflated, text, COMPRESSION);
+        let length = written.len();
+        if status == ReturnCode::Ok {
+            deflated.truncate(length);
+            deflated.shrink_to_fit();
+            return deflated;
+        }
+        deflated.resize(2 * deflated.len(), 0);
+    }
+}
+
 /// The text of compressed bytes.
 pub(super) fn inflate(what: &str, bytes: &[u8]) -> Result<String, StoreError> {
     let inflated = decompress_to_vec_with_limit(bytes, LONGEST)
@@ -91,6 +116,22 @@ mod tests {
             if length > SHORT {
                 assert!(packed.len() < length / 10, "{length}: {}", packed.len());
             }
+        }
+    }
+
+    #[test]
+    fn texts_that_do_not_get_smaller_come_back_as_well() {
+        let mut state = 1u32;
+        for length in [SHORT, 5_000, 300_000] {
+            let text: String = (0..length)
+                .map(|_| {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    char::from(b' ' + (state >> 24) as u8 % 95)
+                })
+                .collect();
+            let packed = Packed::of(text.clone());
+            assert!(packed.len() > length * 3 / 4);
+            assert_eq!(unpack("text", &packed.attribute()).unwrap(), text);
         }
     }
 
