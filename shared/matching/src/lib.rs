@@ -91,21 +91,21 @@
 //! An expression is limited to 256 KiB, a document to 128 entered levels and 4 GiB. Once a [`Scratch`] has seen documents
 //! alike, matching allocates nothing, but for an object with ambiguous names, and for a value parsed before that nests deeper
 //! than 128. A matcher does not change: other rules are compiled anew, 100,000 in
-//! a quarter to half a second.
+//! a tenth to a third of a second.
 //!
 //! ## Figures
-//! Events a second, reading included, of made-up findings of 5.4 KB on one of two cores of 2.8 GHz while other work kept both
-//! busy, and how often that is what `sonic-rs` does that merely parses, in the same run (`cargo run --release -p
-//! quench-matching --example speed`; each goes through 2,000 findings before the next does, the best of 25 rounds counts).
+//! Events a second, reading included, of made-up findings of 5.4 KB on one of two cores of 2.8 GHz, and how often that is what
+//! `sonic-rs` does that merely parses, in the same run (`cargo run --release -p quench-matching --example speed`; each goes
+//! through 2,000 findings before the next does, the best of 25 rounds counts).
 //! `quench bench match` measures beside `serde_json` and beside asking every rule.
 //!
 //! | rules | 10 | 1,000 | 10,000 | 100,000 |
 //! |---|---|---|---|---|
-//! | mixed, a hundred matches of 100,000 | 488,000 = 1.90 × | 237,000 = 0.90 × | 155,000 = 0.60 × | 55,000 = 0.21 × |
-//! | mixed, each with something rare | | 315,000 = 1.34 × | 189,000 = 0.89 × | 123,000 = 0.51 × |
-//! | an account each | | 521,000 = 2.37 × | 569,000 = 2.18 × | 368,000 = 1.73 × |
+//! | mixed, a hundred matches of 100,000 | 521,000 = 1.98 × | 262,000 = 1.00 × | 175,000 = 0.67 × | 73,000 = 0.28 × |
+//! | mixed, each with something rare | | 340,000 = 1.35 × | 232,000 = 0.92 × | 163,000 = 0.62 × |
+//! | an account each | | 626,000 = 2.40 × | 585,000 = 2.22 × | 508,000 = 1.92 × |
 //!
-//! Of findings parsed before, 42,000 to 314,000. At 100,000 rules the index takes 124 to 163 bytes a rule.
+//! Of findings parsed before, 58,000 to 329,000. At 100,000 rules the index takes 116 to 155 bytes a rule.
 //!
 //! Worst cases, those of `cargo bench`, in their best rounds there:
 //!
