@@ -1,29 +1,25 @@
 //! Finding four bytes in a text.
 
-use fearless_simd::{Level, Simd, SimdBase, SimdFrom, SimdMask, dispatch, u8x64};
+use fearless_simd::{Simd, SimdBase, SimdFrom, SimdMask, u8x64};
 
 /// Bytes that are looked at in one go.
 const BLOCK: usize = 64;
 
-/// The first place from `from` on where a text has four bytes, given as a little-endian number; `behind` is the text and what
-/// lies behind it, of which it looks at up to sixty-seven bytes where there are so many.
-#[inline]
-pub(crate) fn find(
-    level: Level,
-    text: &[u8],
-    behind: &[u8],
-    four: u32,
-    from: usize,
-) -> Option<usize> {
-    dispatch!(level, simd => find_in(simd, text, behind, four, from))
+/// The first place where a text has four bytes, given as a little-endian number; `behind` is the text and what lies behind
+/// it, of which it looks at up to sixty-seven bytes where there are so many.
+pub(crate) fn find<S: Simd>(simd: S, text: &[u8], behind: &[u8], four: u32) -> Option<usize> {
+    simd.vectorize(
+        #[inline(always)]
+        || find_here(simd, text, behind, four),
+    )
 }
 
 #[inline(always)]
-fn find_in<S: Simd>(simd: S, text: &[u8], behind: &[u8], four: u32, from: usize) -> Option<usize> {
+fn find_here<S: Simd>(simd: S, text: &[u8], behind: &[u8], four: u32) -> Option<usize> {
     // One above the last place.
     let end = text.len().saturating_sub(3);
     let [first, .., last] = four.to_le_bytes().map(|byte| u8x64::splat(simd, byte));
-    let mut at = from;
+    let mut at = 0;
     while at < end {
         let blocks = behind
             .get(at..at + BLOCK + 3)
@@ -59,6 +55,7 @@ fn find_in<S: Simd>(simd: S, text: &[u8], behind: &[u8], four: u32, from: usize)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fearless_simd::{Level, dispatch};
     use proptest::prelude::*;
 
     proptest! {
@@ -67,13 +64,12 @@ mod tests {
             text in "[ab]{0,300}",
             four in "[ab]{4}",
             behind in 0usize..100,
-            from in 0usize..20,
         ) {
             let with_more = format!("{text}{}", "b".repeat(behind));
             let four: [u8; 4] = four.as_bytes().try_into().expect("four bytes");
-            let mut windows = text.as_bytes().windows(4).enumerate().skip(from);
-            let expected = windows.find(|(_, there)| **there == four).map(|(at, _)| at);
-            let found = find(Level::new(), text.as_bytes(), with_more.as_bytes(), u32::from_le_bytes(four), from);
+            let expected = text.as_bytes().windows(4).position(|there| there == four);
+            let four = u32::from_le_bytes(four);
+            let found = dispatch!(Level::new(), simd => find(simd, text.as_bytes(), with_more.as_bytes(), four));
             prop_assert_eq!(found, expected);
         }
     }

@@ -129,6 +129,7 @@ mod pivot {
     pub(super) const ENDS: u32 = 3;
     /// The text has the needle where its gram was found.
     pub(super) const HAS: u32 = 4;
+
     /// Bytes of a needle that are kept with its pivot at most.
     pub(super) const LONGEST: usize = 256;
 }

@@ -190,10 +190,8 @@ impl Matcher {
         for rule in &self.rules.unconditional {
             matches.add(*rule);
         }
-        let level = Level::new();
-        dispatch!(level, simd => Search {
+        dispatch!(Level::new(), simd => Search {
             simd,
-            level,
             index: &self.index,
             conditions: &self.conditions,
             document,

@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 
-use fearless_simd::{Level, Simd};
+use fearless_simd::Simd;
 use serde_json::Value;
 
 use super::{
@@ -115,7 +115,6 @@ struct Due {
 pub(crate) struct Search<'a, S> {
     /// The instructions that the processor has.
     pub(crate) simd: S,
-    pub(crate) level: Level,
     pub(crate) index: &'a Index,
     pub(crate) conditions: &'a Conditions,
     pub(crate) document: &'a [u8],
@@ -302,7 +301,7 @@ impl<'a, S: Simd> Search<'a, S> {
             let mut start = 0;
             while start + length <= text.len() {
                 let end = text.len().min(start + Screen::STRETCH + length - 1);
-                let count = screen.places(self.level, &text[start..end], places);
+                let count = screen.places(self.simd.level(), &text[start..end], places);
                 for at in &places[..count] {
                     let at = start + *at as usize;
                     let gram = gram(&text[at..][..length]);
@@ -317,7 +316,7 @@ impl<'a, S: Simd> Search<'a, S> {
     #[inline(always)]
     fn probe(&mut self, slot: u32, hash: u64, purpose: u32, value: u32, at: u32) {
         let hash = hash::bind(hash, slot, purpose);
-        self.index.table.fetch(self.level, hash);
+        self.index.table.fetch(self.simd.level(), hash);
         self.batch.probes.push(Probe { hash, value, at });
         if self.batch.probes.len() == BATCH {
             self.follow_up();
@@ -327,7 +326,7 @@ impl<'a, S: Simd> Search<'a, S> {
     /// Finds the pivots of all probes, and asks what is left of their sets.
     #[inline(never)]
     fn follow_up(&mut self) {
-        let (index, level) = (self.index, self.level);
+        let (index, level) = (self.index, self.simd.level());
         let Batch {
             probes, hits, due, ..
         } = &mut *self.batch;
@@ -405,7 +404,7 @@ impl<'a, S: Simd> Search<'a, S> {
     /// Finds the sets that may hold.
     #[inline(always)]
     fn glance(&mut self) {
-        let (index, level, traits) = (self.index, self.level, &*self.traits);
+        let (index, level, traits) = (self.index, self.simd.level(), &*self.traits);
         let Batch { groups, sets, .. } = &mut *self.batch;
         let mut found = sets.len();
         for Part { group, count } in groups.drain(..) {
@@ -587,44 +586,26 @@ impl<'a, S: Simd> Search<'a, S> {
         if let Some(has) = self.asked.get(ordinal) {
             return has;
         }
-        let (level, seen) = (self.level, self.seen);
-        let mut values = seen.of(slot);
-        let has = values.any(|value| {
-            let found = four::find(
-                level,
-                seen.folded(value),
-                seen.folded_and_behind(value),
-                four,
-                0,
-            );
-            found.is_some_and(|at| self.has_at(code, value, four, at))
+        let (simd, seen) = (self.simd, self.seen);
+        let has = seen.of(slot).any(|value| {
+            let (text, behind) = (seen.folded(value), seen.folded_and_behind(value));
+            four::find(simd, text, behind, four)
+                .is_some_and(|at| self.has_at(code, value, at) || self.passes(code, value))
         });
         self.asked.set(ordinal, has);
         has
     }
 
-    /// Whether a value has the text of a condition, of which it has the four bytes in the middle from `at` on.
-    fn has_at(&mut self, code: Code, value: &SeenValue, four: u32, mut at: usize) -> bool {
-        let (level, seen) = (self.level, self.seen);
-        let text = seen.folded(value);
-        let needle = match self.conditions.asked(code) {
-            Asked::Text(_, expected) if expected.is_ascii() => expected.as_bytes(),
-            // Only what is ASCII is as long as its folding.
-            _ => return self.passes(code, value),
+    /// Whether a value has the text of a condition where it has the four bytes in the middle of that first. If not, it may
+    /// have it further behind, or not be ASCII, which alone is as long as its folding.
+    fn has_at(&self, code: Code, value: &SeenValue, at: usize) -> bool {
+        let Asked::Text(_, expected) = self.conditions.asked(code) else {
+            return false;
         };
-        loop {
-            let there = at
-                .checked_sub(middle(needle.len()))
-                .and_then(|start| text.get(start..start + needle.len()));
-            if there.is_some_and(|there| there.eq_ignore_ascii_case(needle)) {
-                return true;
-            }
-            let behind = seen.folded_and_behind(value);
-            match four::find(level, text, behind, four, at + 1) {
-                Some(next) => at = next,
-                None => return false,
-            }
-        }
+        let there = at
+            .checked_sub(middle(expected.len()))
+            .and_then(|start| self.seen.folded(value).get(start..start + expected.len()));
+        there.is_some_and(|there| there.eq_ignore_ascii_case(expected.as_bytes()))
     }
 
     fn holds(&mut self, code: Code) -> bool {
