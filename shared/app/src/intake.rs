@@ -206,7 +206,7 @@ async fn take(app: &App, catalog: &Catalog, finding: Finding) -> Result<Arrival,
             continue;
         }
         let now = app.clock.now();
-        let before = known.as_ref().map(|known| &known.finding);
+        let before = known.as_ref().map(|known| &*known.finding);
         let transition = transition(before, &finding);
         // What Quench itself wrote to the finding is known, but starts nothing: it would come round again.
         let own = before.is_some_and(|before| is_own_write(before, &finding));
@@ -253,7 +253,7 @@ fn next_record(
 ) -> Option<FindingRecord> {
     let Some(known) = known else {
         return Some(FindingRecord {
-            finding: finding.clone(),
+            finding: finding.clone().into(),
             version: 1,
             sequence: 1,
             transition,
@@ -271,12 +271,12 @@ fn next_record(
         );
         // An event that leaves the status unsaid does not make it unknown.
         finding.status = finding.status.or(known.finding.status);
-        if older || finding == known.finding {
+        if older || finding == *known.finding {
             return None;
         }
     }
     Some(FindingRecord {
-        finding,
+        finding: finding.into(),
         version: known.version + 1,
         sequence: known.sequence + u64::from(!repeated),
         transition: if repeated {

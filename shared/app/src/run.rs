@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One execution of one playbook for one finding.
@@ -14,7 +15,7 @@ pub struct Run {
     /// 32 hex digits, derived from what started it, so that the same cause makes the same run.
     pub id: String,
     /// The finding as it was when the run was made.
-    pub finding: Finding,
+    pub finding: Arc<Finding>,
     /// What had happened to the finding.
     pub transition: Transition,
     /// What started it.

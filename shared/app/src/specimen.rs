@@ -60,7 +60,7 @@ pub(crate) fn finding(id: &str) -> Finding {
 
 pub(crate) fn record(id: &str, at: Timestamp) -> FindingRecord {
     FindingRecord {
-        finding: finding(id),
+        finding: finding(id).into(),
         version: 1,
         sequence: 1,
         transition: Transition::Created,
@@ -73,7 +73,7 @@ pub(crate) fn record(id: &str, at: Timestamp) -> FindingRecord {
 pub(crate) fn run(id: &str, at: Timestamp) -> Run {
     Run {
         id: id.to_owned(),
-        finding: finding("f"),
+        finding: finding("f").into(),
         transition: Transition::Created,
         started_by: StartedBy::Automation {
             name: "tell".to_owned(),

@@ -255,7 +255,7 @@ pub async fn ask(app: &App, asked: Ask<'_>) -> Result<Triggered, TriggerError> {
         return Err(TriggerError::Unfit {
             playbook: playbook.to_owned(),
             supported: definition.triggers.clone(),
-            finding: record.finding.id,
+            finding: record.finding.id.clone(),
             kind: record.finding.kind,
         });
     }
@@ -441,7 +441,7 @@ async fn only_one_like(app: &App, text: &str) -> Option<String> {
     let found = tokio::time::timeout(HINT, app.store.findings(&filter, page)).await;
     let mut found = found.ok()?.ok()?;
     let only = if found.len() == 1 { found.pop() } else { None };
-    only.map(|record| record.finding.id)
+    only.map(|record| record.finding.id.clone())
 }
 
 /// An id unlike any other, of the same shape as those of runs that automations start.

@@ -1,6 +1,7 @@
 use crate::specimen::{moment, noise, record};
 use crate::store::{FindingFilter, FindingRecord, Page, Store};
 use quench_findings::{Kind, Severity, Source, Status, Transition};
+use std::sync::Arc;
 
 pub(crate) async fn a_finding_is_put_only_over_the_version_that_was_read(store: &Store) {
     let first = record("f", moment(1));
@@ -15,7 +16,7 @@ pub(crate) async fn a_finding_is_put_only_over_the_version_that_was_read(store: 
         stored: moment(2),
         ..first.clone()
     };
-    second.finding.title = "renamed".to_owned();
+    Arc::make_mut(&mut second.finding).title = "renamed".to_owned();
     assert!(store.put_finding(&second).await.unwrap());
     assert!(!store.put_finding(&second).await.unwrap());
     let third = FindingRecord {
@@ -53,19 +54,19 @@ pub(crate) async fn findings_are_listed_by_filter_and_page(store: &Store) {
     {
         let second = i64::try_from(number).unwrap();
         let mut record = record(&format!("f{number}"), moment(second));
-        record.finding.severity = severity;
+        Arc::make_mut(&mut record.finding).severity = severity;
         store.put_finding(&record).await.unwrap();
     }
     let mut odd = record("50%_off", moment(9));
-    odd.finding.kind = Kind::Compliance;
-    odd.finding.source = Source::Config;
-    odd.finding.status = Some(Status::Failed);
-    odd.finding.account = None;
+    Arc::make_mut(&mut odd.finding).kind = Kind::Compliance;
+    Arc::make_mut(&mut odd.finding).source = Source::Config;
+    Arc::make_mut(&mut odd.finding).status = Some(Status::Failed);
+    Arc::make_mut(&mut odd.finding).account = None;
     store.put_finding(&odd).await.unwrap();
 
     let ids = async |filter: FindingFilter, page: Page| {
         let found = store.findings(&filter, page).await.unwrap();
-        let ids = found.into_iter().map(|record| record.finding.id);
+        let ids = found.into_iter().map(|record| record.finding.id.clone());
         ids.collect::<Vec<_>>()
     };
     let all = Page::default();
@@ -141,7 +142,7 @@ pub(crate) async fn one_of_many_puts_of_a_version_wins(store: &Store) {
                 version,
                 ..record("f", moment(1))
             };
-            record.finding.title = format!("by {number}");
+            Arc::make_mut(&mut record.finding).title = format!("by {number}");
             tasks.spawn(async move {
                 let won = store.put_finding(&record).await.unwrap();
                 won.then_some(record)
@@ -155,7 +156,7 @@ pub(crate) async fn one_of_many_puts_of_a_version_wins(store: &Store) {
 
 pub(crate) async fn a_large_finding_is_put_and_read_whole(store: &Store) {
     let mut first = record("f", moment(1));
-    first.finding.raw = serde_json::Value::from(noise(2 << 20)).into();
+    Arc::make_mut(&mut first.finding).raw = serde_json::Value::from(noise(2 << 20)).into();
     assert!(store.put_finding(&first).await.unwrap());
     assert!(!store.put_finding(&first).await.unwrap());
     assert_eq!(store.finding("f").await.unwrap().unwrap(), first);
@@ -168,7 +169,7 @@ pub(crate) async fn a_large_finding_is_put_and_read_whole(store: &Store) {
         version: 2,
         ..first.clone()
     };
-    second.finding.raw = serde_json::Value::from(noise(700_000)).into();
+    Arc::make_mut(&mut second.finding).raw = serde_json::Value::from(noise(700_000)).into();
     assert!(store.put_finding(&second).await.unwrap());
     assert_eq!(store.finding("f").await.unwrap().unwrap(), second);
     store.clear_pending("f", 1).await.unwrap();

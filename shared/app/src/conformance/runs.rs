@@ -3,6 +3,7 @@ use crate::run::{Entry, Event, Run, RunState, StartedBy};
 use crate::specimen::{finding, moment, noise, record, run};
 use crate::store::{Claim, Expired, Lease, Page, RunFilter, RunStage, Store, StoreError};
 use serde_json::Value;
+use std::sync::Arc;
 
 fn line(path: &str) -> Entry {
     Entry {
@@ -263,7 +264,7 @@ pub(crate) async fn runs_are_listed_by_filter_and_page(store: &Store) {
     {
         let second = i64::try_from(number).unwrap();
         let mut run = run(&format!("r{number}"), moment(second));
-        run.finding = finding(automation);
+        run.finding = finding(automation).into();
         run.playbook = playbook.to_owned();
         run.started_by = StartedBy::Automation {
             name: automation.to_owned(),
@@ -521,7 +522,7 @@ pub(crate) async fn a_journal_of_any_length_keeps_its_order(store: &Store) {
 
 pub(crate) async fn a_run_of_a_large_finding_is_like_any_other(store: &Store) {
     let mut large = run("ab12", moment(1));
-    large.finding.raw = Value::from(noise(2 << 20)).into();
+    Arc::make_mut(&mut large.finding).raw = Value::from(noise(2 << 20)).into();
     assert!(store.create_run(&large).await.unwrap());
     assert!(!store.create_run(&large).await.unwrap());
     assert_eq!(store.run("ab12").await.unwrap().unwrap(), large);

@@ -131,7 +131,7 @@ impl Worker<'_> {
             title,
             what,
             message,
-            finding: About::from(&self.run.finding),
+            finding: About::from(&*self.run.finding),
             playbook: self.run.playbook.clone(),
             automation: match &self.run.started_by {
                 StartedBy::Automation { name, .. } => Some(name.clone()),

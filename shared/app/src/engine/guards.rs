@@ -372,7 +372,7 @@ mod tests {
 
     fn verdict_on(finding: Finding, place: Option<&str>, rules: &Exempt) -> Verdict {
         let (mut run, _) = script(vec![playbook("main", Vec::new())]);
-        run.finding = finding;
+        run.finding = finding.into();
         let ask = Ask {
             run: &run,
             path: "call",

@@ -61,7 +61,7 @@ pub(crate) fn run_of(playbook: &str, others: &[&str]) -> Run {
     let versions = std::iter::once(&playbook).chain(others);
     Run {
         id: "run-1".to_owned(),
-        finding: finding(),
+        finding: finding().into(),
         transition: Transition::Created,
         started_by: StartedBy::Manual {
             by: "somebody".to_owned(),

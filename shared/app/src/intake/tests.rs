@@ -30,7 +30,7 @@ async fn runs(app: &App) -> BTreeSet<(String, String, String, String)> {
             let StartedBy::Automation { name, .. } = run.started_by else {
                 panic!("nobody starts runs by hand here");
             };
-            (run.id, run.finding.id, name, run.playbook)
+            (run.id, run.finding.id.clone(), name, run.playbook)
         })
         .collect();
     assert_eq!(runs.len(), count);
@@ -446,7 +446,10 @@ async fn end_of(
         .findings(&FindingFilter::default(), ALL)
         .await
         .unwrap();
-    let mut findings: Vec<_> = found.into_iter().map(|record| record.finding).collect();
+    let mut findings: Vec<_> = found
+        .into_iter()
+        .map(|record| Finding::clone(&record.finding))
+        .collect();
     findings.sort_by(|one, other| one.id.cmp(&other.id));
     (runs(&app).await, findings)
 }

@@ -93,7 +93,7 @@ async fn intake_that_broke_off_is_finished_and_one_under_way_is_left_alone() {
     apply(&app, RULES).await;
     let decoded = quench_findings::decode(&event("shop", false, 1));
     let mut broken = record("x", moment(0));
-    broken.finding = decoded.findings[0].clone();
+    broken.finding = decoded.findings[0].clone().into();
     assert!(app.store.put_finding(&broken).await.unwrap());
     clock.advance(PENDING_GRACE - Duration::from_secs(1));
     assert_eq!(tick(&app, BUDGET).await.unwrap().pending, 0);

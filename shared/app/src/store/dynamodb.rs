@@ -9,6 +9,7 @@ mod index;
 mod item;
 mod journal;
 mod parts;
+mod recent;
 mod reservations;
 mod runs;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub(super) use definitions::PackedAutomations;
 use super::StoreError;
 use jiff::Timestamp;
 use quench_actions::aws::Aws;
+use recent::Recent;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +35,8 @@ pub struct DynamoDb {
     retention: Duration,
     /// Versions of playbooks that were read before: they never change.
     versions: Versions,
+    /// Findings that were packed before.
+    recent: Recent,
     #[cfg(test)]
     spent: Arc<call::Spent>,
 }
@@ -44,6 +48,7 @@ impl DynamoDb {
             table: table.into(),
             retention,
             versions: Versions::default(),
+            recent: Recent::default(),
             #[cfg(test)]
             spent: Arc::default(),
         }

@@ -3,6 +3,7 @@ use jiff::Timestamp;
 use quench_automations::{Automation, Connection, Organization, Playbook};
 use quench_findings::{Finding, Kind, Severity, Source, Status, Transition};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A definition as the store holds it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,7 +91,7 @@ pub struct Applied {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FindingRecord {
     /// The finding as last heard of.
-    pub finding: Finding,
+    pub finding: Arc<Finding>,
     /// Grows by one with every write, from one.
     pub version: u64,
     /// Grows by one with every transition but `repeated`, from one.

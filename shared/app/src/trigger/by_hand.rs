@@ -59,7 +59,7 @@ pub async fn remediate(app: &App, remedy: Remedy<'_>) -> Result<Triggered, Trigg
         Some(id) => Some(found(app, id).await?),
         None => None,
     };
-    let named = named(remedy, record.as_ref().map(|record| &record.finding))?;
+    let named = named(remedy, record.as_ref().map(|record| &*record.finding))?;
     let target = target(app, remedy, named).await?;
     let playbook = playbook(remedy, &target);
     let mut with = Map::new();
@@ -72,7 +72,7 @@ pub async fn remediate(app: &App, remedy: Remedy<'_>) -> Result<Triggered, Trigg
     }
     let (finding, transition) = match record {
         Some(record) => (record.finding, record.transition),
-        None => (by_hand(&target), Transition::Repeated),
+        None => (by_hand(&target).into(), Transition::Repeated),
     };
     let now = app.clock.now();
     let version = app.store.pin_playbook(&playbook, now).await?;

@@ -10,6 +10,7 @@ use quench_findings::Resource;
 use quench_world::world::ACCOUNT;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// The playbook of a template, and the parameters that its automation gives.
 fn template(name: &str) -> (Playbook, Map<String, Value>) {
@@ -40,9 +41,9 @@ async fn start(house: &House<'_>, name: &str, resource: &str, mode: Mode) -> Str
     run.id = Run::id_of(&[name.as_bytes(), resource.as_bytes()]);
     run.with = with;
     run.mode = Some(mode);
-    run.finding.account = Some(ACCOUNT.to_owned());
-    run.finding.region = Some(quench_emulator::REGION.to_owned());
-    run.finding.resources = vec![Resource {
+    Arc::make_mut(&mut run.finding).account = Some(ACCOUNT.to_owned());
+    Arc::make_mut(&mut run.finding).region = Some(quench_emulator::REGION.to_owned());
+    Arc::make_mut(&mut run.finding).resources = vec![Resource {
         id: resource.to_owned(),
         ..Resource::default()
     }];

@@ -15,6 +15,7 @@ use quench_automations::{Automation, Mode, RemediateStep, Step, StepKind};
 use quench_world::fixtures;
 use quench_world::world::{ACCOUNT, World};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 
@@ -96,8 +97,8 @@ impl<'w> House<'w> {
         .await;
         let mut run = run_of(&name, &[]);
         run.id = Run::id_of(&[name.as_bytes()]);
-        run.finding.account = Some(ACCOUNT.to_owned());
-        run.finding.region = Some(quench_emulator::REGION.to_owned());
+        Arc::make_mut(&mut run.finding).account = Some(ACCOUNT.to_owned());
+        Arc::make_mut(&mut run.finding).region = Some(quench_emulator::REGION.to_owned());
         (run.created, run.updated) = (self.clock.now(), self.clock.now());
         change(&mut run);
         assert!(self.app.store.create_run(&run).await.unwrap());

@@ -1,6 +1,7 @@
 use super::*;
 use crate::engine::trial::*;
 use quench_automations::{Parameter, ParameterType, Playbook};
+use std::sync::Arc;
 
 fn failed(reason: &str) -> RunState {
     RunState::Failed {
@@ -371,7 +372,7 @@ fn parameters_are_checked_and_what_they_render_to_is_not_rendered_again() {
         Some(failed("parameter `to`: is required by playbook `notify`"))
     );
 
-    run.finding.title = "{{ 7 * 7 }}".to_owned();
+    Arc::make_mut(&mut run.finding).title = "{{ 7 * 7 }}".to_owned();
     run.with = Map::from_iter([("to".to_owned(), json!("{{ finding.title }}"))]);
     let mut world = World::new(true, &[]);
     assert_eq!(world.work(&script, &run, None), Some(RunState::Succeeded));
@@ -576,7 +577,7 @@ fn what_the_finding_says_is_told_apart_however_it_is_handed_on() {
     ];
     let (mut run, script) = script(vec![playbook("main", steps), callee]);
     let resource = json!({ "id": "r", "name": "n" });
-    run.finding.resources = vec![serde_json::from_value(resource).unwrap()];
+    Arc::make_mut(&mut run.finding).resources = vec![serde_json::from_value(resource).unwrap()];
     let mut world = World::new(true, &[]);
     assert_eq!(world.work(&script, &run, None), Some(RunState::Succeeded));
     let trusted = &world.trusted;

@@ -4,22 +4,25 @@ use super::item::{bytes, text, to_bytes, unreadable};
 use crate::store::StoreError;
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
 use serde_json::Value;
-use zlib_rs::{DeflateConfig, Method, ReturnCode, Strategy, compress_slice};
+use std::cell::RefCell;
+use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Method, Status, Strategy};
 
 /// Below this many bytes, compressing saves nothing that is charged for.
 const SHORT: usize = 512;
 /// Most bytes that a text may have: far more than any that is ever stored.
 const LONGEST: usize = 256 << 20;
 
-/// How texts are compressed: with little work and little memory, since most have some kilobytes. Nothing is written about the
-/// text, as a negative window asks for.
-const COMPRESSION: DeflateConfig = DeflateConfig {
-    level: 2,
-    window_bits: -12,
-    mem_level: 4,
-    method: Method::Deflated,
-    strategy: Strategy::Default,
-};
+thread_local! {
+    /// Compresses with little work, since most texts have some kilobytes, and writes nothing about the text, as a negative
+    /// window asks for. It is kept, for it takes longer to get its 150 KB from the system than to compress a text.
+    static COMPRESSOR: RefCell<Deflate> = RefCell::new(Deflate::new_with_config(DeflateConfig {
+        level: 2,
+        window_bits: -12,
+        mem_level: 6,
+        method: Method::Deflated,
+        strategy: Strategy::Default,
+    }));
+}
 
 /// A text, ready to be stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,19 +87,23 @@ pub(super) fn unpack(what: &str, value: &Value) -> Result<String, StoreError> {
 fn deflate(text: &[u8]) -> Vec<u8> {
     // As zlib bounds what does not get smaller, if its memory is small.
     let mut deflated = vec![0; text.len() + text.len() / 7 + 64];
-    loop {
-        let (written, status) = compress_slice(&mut deflated, text, COMPRESSION);
-        let length = written.len();
-        match status {
-            ReturnCode::Ok => {
-                deflated.truncate(length);
-                deflated.shrink_to_fit();
-                return deflated;
+    COMPRESSOR.with_borrow_mut(|compressor| {
+        compressor.reset();
+        loop {
+            let (read, written) = (compressor.total_in(), compressor.total_out());
+            let rest = &text[read as usize..];
+            let room = &mut deflated[written as usize..];
+            match compressor.compress(rest, room, DeflateFlush::Finish) {
+                Ok(Status::StreamEnd) => break,
+                // The room was too small.
+                Ok(Status::Ok | Status::BufError) => deflated.resize(2 * deflated.len(), 0),
+                Err(error) => unreachable!("a compressor takes any text: {error:?}"),
             }
-            ReturnCode::BufError => deflated.resize(2 * deflated.len(), 0),
-            _ => unreachable!("a compressor takes any text"),
         }
-    }
+        deflated.truncate(compressor.total_out() as usize);
+    });
+    deflated.shrink_to_fit();
+    deflated
 }
 
 /// The text of compressed bytes.

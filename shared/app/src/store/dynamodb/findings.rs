@@ -1,10 +1,9 @@
-use super::body::Packed;
 use super::call::{Key, Reading, Refused, Request, object};
 use super::index::Listing;
 use super::item::{Fields, Item, flag, micros, number, text};
 use super::parts::Place;
 use super::{DynamoDb, index, later, token};
-use crate::store::encoding::{from_json, from_word, to_json, word};
+use crate::store::encoding::{from_json, from_word, word};
 use crate::store::{FindingFilter, FindingRecord, Page, StoreError};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -62,7 +61,7 @@ impl DynamoDb {
         let key = key(&finding.id);
         let place = place(&key);
         let expires = self.expiry(record.stored);
-        let body = Packed::of(to_json(finding));
+        let body = self.recent.packed(finding);
         let body = self
             .keep(body, Some(INLINE), &place, later(expires, PARTS_LONGER))
             .await?;

@@ -1,3 +1,4 @@
+mod cause;
 mod hold;
 mod sweep;
 mod wake;
@@ -13,6 +14,7 @@ use super::{DynamoDb, index, token};
 use crate::run::{Entry, Event, Run, RunState, StartedBy};
 use crate::store::encoding::{from_json, to_json};
 use crate::store::{Expired, Page, RunFilter, RunStage, StoreError};
+use cause::Cause;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -33,10 +35,12 @@ impl DynamoDb {
             });
         };
         let place = Place::of_run(&run.id);
-        let body = Packed::of(to_json(run));
-        let body = self
-            .keep(body, Some(INLINE), &place, self.far(run.created))
-            .await?;
+        let far = self.far(run.created);
+        let body = Packed::of(to_json(&Cause::of(run)));
+        let room = INLINE.saturating_sub(body.len());
+        let body = self.keep(body, Some(INLINE), &place, far).await?;
+        let finding = self.recent.packed(&run.finding);
+        let finding = self.keep(finding, Some(room), &place, far).await?;
         let token = token()?;
         let mut item = key.attributes();
         let mut set = |name: &str, value: Value| item.insert(name.to_owned(), value);
@@ -48,10 +52,11 @@ impl DynamoDb {
         set("last", text(&token));
         set("journal", json!({"L": []}));
         set("length", number(0));
-        if is_apart(&body) {
+        if is_apart(&body) || is_apart(&finding) {
             set("apart", flag(true));
         }
         set("body", body.clone());
+        set("subject", finding.clone());
         set("listed_in", text(index::partition(RUN, &key)));
         set("listed_at", micros(run.created));
         set("finding", text(name(&run.finding.id)));
@@ -80,6 +85,7 @@ impl DynamoDb {
                     return Ok(true);
                 }
                 self.discard(&body, &place).await;
+                self.discard(&finding, &place).await;
                 Ok(false)
             }
             Err(Refused::Store(error)) => Err(error),
@@ -151,7 +157,7 @@ impl DynamoDb {
         let reading = Reading {
             consistent: false,
             at_once: AT_ONCE,
-            attributes: Some("#pk, #sk, #body, #state, #updated"),
+            attributes: Some("#pk, #sk, #body, #subject, #playbook, #state, #created, #updated"),
         };
         let mut runs = Vec::with_capacity(keys.len());
         for item in self.items_in_order(&keys, &reading).await? {
@@ -248,21 +254,21 @@ impl DynamoDb {
         Ok(Expired::default())
     }
 
-    /// The run of an item, with its body wherever that is.
+    /// The run of an item, with its body and its finding wherever they are.
     async fn whole(&self, item: &Item) -> Result<Run, StoreError> {
-        let fields = Fields::of(RUN, item);
-        let id = fields.text("sk")?;
-        let body = item.get("body").unwrap_or(&Value::Null);
-        // A run's body never changes, so it is there as long as the run is.
-        let Some(body) = self.body(RUN, body, &Place::of_run(id)).await? else {
-            return Err(StoreError::Permanent {
-                reason: format!("a part of run `{id}` is not there"),
-            });
-        };
-        let mut run: Run = from_json(RUN, &body)?;
-        run.state = from_json("run's state", fields.text("state")?)?;
-        run.updated = fields.time("updated")?;
-        Ok(run)
+        let cause: Cause<'_> = from_json(RUN, &self.kept(item, "body").await?)?;
+        let finding = from_json("run's finding", &self.kept(item, "subject").await?)?;
+        cause.run(finding, item)
+    }
+
+    /// What a run was made with never changes, so it is there as long as the run is.
+    async fn kept(&self, item: &Item, name: &str) -> Result<String, StoreError> {
+        let id = Fields::of(RUN, item).text("sk")?;
+        let value = item.get(name).unwrap_or(&Value::Null);
+        let kept = self.body(RUN, value, &Place::of_run(id)).await?;
+        kept.ok_or_else(|| StoreError::Permanent {
+            reason: format!("a part of run `{id}` is not there"),
+        })
     }
 }
 

@@ -153,7 +153,10 @@ async fn lists_are_in_order_over_all_partitions() {
     assert!(tasks.join_all().await.into_iter().all(|put| put));
     let mut expected: Vec<String> = (0..150).map(|number| format!("f{number:03}")).collect();
     let oldest = store.pending_findings(moment(99), 40).await.unwrap();
-    let oldest: Vec<String> = oldest.into_iter().map(|record| record.finding.id).collect();
+    let oldest: Vec<String> = oldest
+        .into_iter()
+        .map(|record| record.finding.id.clone())
+        .collect();
     assert_eq!(oldest, expected[..40]);
     expected.reverse();
     for (limit, skip) in [(150, 0), (999, 0), (50, 100), (7, 13), (10, 145), (1, 150)] {
@@ -164,7 +167,10 @@ async fn lists_are_in_order_over_all_partitions() {
                 ..FindingFilter::default()
             };
             let found = store.findings(&filter, page).await.unwrap();
-            let ids: Vec<String> = found.into_iter().map(|record| record.finding.id).collect();
+            let ids: Vec<String> = found
+                .into_iter()
+                .map(|record| record.finding.id.clone())
+                .collect();
             let from = expected.iter().skip(skip as usize);
             let wanted: Vec<String> = from.take(limit as usize).cloned().collect();
             assert_eq!(ids, wanted, "{page:?}");

@@ -3,6 +3,7 @@ use crate::conformance;
 use crate::specimen::{moment, record};
 use crate::store::Store;
 use std::fs;
+use std::sync::Arc;
 use tempfile::TempDir;
 
 async fn fresh() -> (Store, TempDir) {
@@ -207,7 +208,7 @@ async fn a_full_disk_is_transient_and_harms_nothing() {
     };
     pages(1).await;
     let mut large = record("large", moment(1));
-    large.finding.raw = serde_json::Value::from("x".repeat(1 << 20)).into();
+    Arc::make_mut(&mut large.finding).raw = serde_json::Value::from("x".repeat(1 << 20)).into();
     let told = store.put_finding(&large).await.unwrap_err();
     assert!(told.is_transient(), "{told:?}");
     assert!(told.to_string().contains("is full"), "{told}");

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::queue::Queue;
 use crate::specimen::{moment, record};
 use quench_findings::Source;
+use std::sync::Arc;
 use tempfile::TempDir;
 
 const ACCOUNT: &str = "111122223333";
@@ -80,7 +81,7 @@ async fn step(app: &App, run: &Run) -> RemediateStep {
 
 async fn keep(app: &App, id: &str, resources: &[&str]) {
     let mut record = record(id, moment(1));
-    let finding = &mut record.finding;
+    let finding = Arc::make_mut(&mut record.finding);
     finding.finding_type = Some("UnauthorizedAccess:EC2/SSHBruteForce".to_owned());
     finding.account = Some(ACCOUNT.to_owned());
     finding.region = Some("eu-central-1".to_owned());

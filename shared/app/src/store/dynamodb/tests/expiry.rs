@@ -2,6 +2,7 @@ use super::*;
 use crate::run::{Entry, Event};
 use crate::specimen::noise;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const DAY: i64 = 24 * 60 * 60;
 
@@ -39,7 +40,7 @@ fn after(second: i64, days: i64) -> Option<i64> {
 async fn a_finding_goes_unless_it_is_pending() {
     let (store, _emulator) = fresh().await;
     let mut record = record("f", moment(1));
-    record.finding.raw = Value::from(noise(100_000)).into();
+    Arc::make_mut(&mut record.finding).raw = Value::from(noise(100_000)).into();
     store.put_finding(&record).await.unwrap();
     let told = expiries(&store).await;
     assert_eq!(told["finding#f finding"], None);
@@ -61,7 +62,7 @@ async fn a_finding_goes_unless_it_is_pending() {
 async fn a_run_goes_once_it_is_finished_and_what_lies_beside_it_goes_later() {
     let (store, _emulator) = fresh().await;
     let mut run = run("r", moment(1));
-    run.finding.raw = Value::from(noise(100_000)).into();
+    Arc::make_mut(&mut run.finding).raw = Value::from(noise(100_000)).into();
     store.create_run(&run).await.unwrap();
     let lease = hold(&store, "r", 2).await;
     for letters in [9_000, 60_000, 9_000, 9_000] {

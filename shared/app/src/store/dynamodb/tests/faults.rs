@@ -4,6 +4,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::response::Json;
 use axum::routing::post;
+use std::sync::Arc;
 
 /// A store whose table answers so to everything.
 async fn answering(status: u16, code: &'static str) -> Store {
@@ -106,7 +107,7 @@ async fn ids_that_no_run_has_are_found_nowhere() {
 async fn a_finding_that_lacks_a_part_is_told_and_not_taken_for_another() {
     let (store, _emulator) = fresh().await;
     let mut large = record("f", moment(1));
-    large.finding.raw = Value::from(crate::specimen::noise(1 << 20)).into();
+    Arc::make_mut(&mut large.finding).raw = Value::from(crate::specimen::noise(1 << 20)).into();
     store.put_finding(&large).await.unwrap();
     let part = everything(&store)
         .await
@@ -147,8 +148,8 @@ async fn what_a_late_worker_wrote_beside_the_run_does_not_stay() {
 async fn a_finding_of_a_sender_without_measure_is_kept() {
     let (store, _emulator) = fresh().await;
     let mut record = record("f", moment(1));
-    record.finding.account = Some("9".repeat(500_000));
-    record.finding.title = crate::specimen::noise(500_000);
+    Arc::make_mut(&mut record.finding).account = Some("9".repeat(500_000));
+    Arc::make_mut(&mut record.finding).title = crate::specimen::noise(500_000);
     assert!(store.put_finding(&record).await.unwrap());
     assert_eq!(store.finding("f").await.unwrap().unwrap(), record);
 }
