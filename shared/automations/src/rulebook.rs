@@ -7,7 +7,7 @@ use crate::scope::{self, ScopeFault, ScopePattern};
 use crate::{Automation, Organization};
 use jiff::Timestamp;
 use quench_findings::{Finding, Kind, Transition};
-use quench_matching::{Explanation, InvalidRule, Matcher, Rule};
+use quench_matching::{Document, Explanation, InvalidRule, Matcher, Rule};
 use std::collections::BTreeMap;
 
 /// All automations, ready to be asked about findings.
@@ -143,11 +143,13 @@ impl Rulebook {
         let Some(index) = self.indexes.get(&finding.kind) else {
             return Vec::new();
         };
-        let document = finding.document();
+        let pieces = finding.pieces();
+        let members = pieces.members();
+        let document = Document::Members(&members);
         // Both the rules of an index and the entries are in the order of firing.
         index
             .matcher
-            .matches(&document)
+            .matches(document)
             .into_iter()
             .map(|rule| &self.entries[index.entries[rule]])
             .filter(|entry| {
@@ -156,7 +158,7 @@ impl Rulebook {
             })
             .map(|entry| Match {
                 automation: &entry.automation,
-                explanation: index.matcher.explain(entry.rule, &document),
+                explanation: index.matcher.explain(entry.rule, document),
             })
             .collect()
     }

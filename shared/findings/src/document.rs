@@ -1,10 +1,38 @@
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::{Finding, Kind, Resource, Severity, Source, Status, fields::member};
 
 /// The version that Defender's own alert policy asks for (`Version` contains `3.`), and that exported alerts leave out.
 const ALERT_VERSION: &str = "3.0";
+
+/// The document that conditions are matched against, in its pieces: what is large is not copied.
+#[derive(Debug, Clone)]
+pub struct Pieces<'a> {
+    canonical: Map<String, Value>,
+    raw: Cow<'a, Value>,
+    defender: Cow<'a, Value>,
+}
+
+impl Pieces<'_> {
+    /// The members of the document, each name once.
+    pub fn members(&self) -> Vec<(&str, &Value)> {
+        let canonical = self.canonical.iter();
+        let canonical = canonical.map(|(name, value)| (&**name, value));
+        let others: [(&str, &Value); 2] = [("raw", &self.raw), ("defender", &self.defender)];
+        canonical.chain(others).collect()
+    }
+}
+
+impl From<Pieces<'_>> for Value {
+    fn from(pieces: Pieces<'_>) -> Value {
+        let mut document = pieces.canonical;
+        document.insert("raw".to_owned(), pieces.raw.into_owned());
+        document.insert("defender".to_owned(), pieces.defender.into_owned());
+        Value::Object(document)
+    }
+}
 
 impl Finding {
     /// The document that conditions are matched against: the canonical fields, `raw` and `defender`.
@@ -13,67 +41,79 @@ impl Finding {
     /// as it came if Defender sent it (with `Version`, and for the ARM form the names of the export form, added to alerts), else
     /// projected from the canonical fields.
     pub fn document(&self) -> Value {
+        self.pieces().into()
+    }
+
+    /// As [`Finding::document`], without copying the payload.
+    pub fn pieces(&self) -> Pieces<'_> {
         let raw = self.own_raw();
-        let defender = match self.source {
-            Source::Defender => as_defender_sent_it(&raw),
-            _ => projected(self),
+        let defender = match (self.source, &raw) {
+            (Source::Defender, Cow::Borrowed(raw)) => as_defender_sent_it(raw),
+            (Source::Defender, Cow::Owned(raw)) => {
+                Cow::Owned(as_defender_sent_it(raw).into_owned())
+            }
+            _ => Cow::Owned(projected(self)),
         };
         // What is put in its place below is not to be written out first.
         let bare = Finding {
             raw: Arc::default(),
             ..self.clone()
         };
-        let Ok(Value::Object(mut document)) = serde_json::to_value(&bare) else {
-            // A struct with a map of texts for every member is always an object.
-            return Value::Null;
+        let Ok(Value::Object(mut canonical)) = serde_json::to_value(&bare) else {
+            unreachable!("a struct whose maps have text keys is written as an object")
         };
-        document.insert("raw".to_owned(), raw);
-        document.insert("defender".to_owned(), defender);
-        Value::Object(document)
+        canonical.shift_remove("raw");
+        Pieces {
+            canonical,
+            raw,
+            defender,
+        }
     }
 
     /// `raw`, with the other findings of the same event left out.
-    fn own_raw(&self) -> Value {
+    fn own_raw(&self) -> Cow<'_, Value> {
         let Some(item) = self.item else {
-            return Value::clone(&self.raw);
+            return Cow::Borrowed(&self.raw);
         };
-        let mut raw = Value::clone(&self.raw);
-        let holder = if member(&raw, "detail").is_some() {
-            member_mut(&mut raw, "detail")
-        } else {
-            Some(&mut raw)
+        let path: &[&str] = match member(&self.raw, "detail") {
+            Some(_) => &["detail", "findings"],
+            None => &["findings"],
         };
-        if let Some(Value::Array(findings)) =
-            holder.and_then(|holder| member_mut(holder, "findings"))
-            && item < findings.len()
-        {
-            findings.swap(0, item);
-            findings.truncate(1);
-        }
-        raw
+        Cow::Owned(narrowed(&self.raw, path, item))
     }
 }
 
-fn member_mut<'a>(value: &'a mut Value, name: &str) -> Option<&'a mut Value> {
-    value
-        .as_object_mut()?
-        .iter_mut()
-        .find(|(key, _)| key.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value)
+/// A copy of a value in which the array at the end of `path` has only one of its elements, if it has that.
+fn narrowed(value: &Value, path: &[&str], item: usize) -> Value {
+    match (value, path) {
+        (Value::Object(members), [name, path @ ..]) => {
+            let mut below = Some(path);
+            let members = members.iter().map(|(key, value)| {
+                let path = key.eq_ignore_ascii_case(name).then(|| below.take());
+                let copy = match path.flatten() {
+                    Some(path) => narrowed(value, path, item),
+                    None => value.clone(),
+                };
+                (key.clone(), copy)
+            });
+            Value::Object(members.collect())
+        }
+        (Value::Array(elements), []) if item < elements.len() => {
+            Value::Array(vec![elements[item].clone()])
+        }
+        _ => value.clone(),
+    }
 }
 
 /// A payload of Defender, with what its own policies match on and its exports leave out.
-fn as_defender_sent_it(raw: &Value) -> Value {
-    let mut document = raw.clone();
-    let Value::Object(members) = &mut document else {
-        return document;
-    };
+fn as_defender_sent_it(raw: &Value) -> Cow<'_, Value> {
     let is_alert = member(raw, "SystemAlertId").is_some()
         || member(raw, "properties")
             .is_some_and(|properties| member(properties, "alertType").is_some());
-    if !is_alert {
-        return document;
-    }
+    let Some(members) = raw.as_object().filter(|_| is_alert) else {
+        return Cow::Borrowed(raw);
+    };
+    let mut members = members.clone();
     if let Some(Value::Object(properties)) = member(raw, "properties") {
         for (name, value) in properties {
             // `version` below `properties` is the schema's date, another thing than the alert's `Version`.
@@ -92,7 +132,7 @@ fn as_defender_sent_it(raw: &Value) -> Value {
     {
         members.insert("Version".to_owned(), ALERT_VERSION.into());
     }
-    document
+    Cow::Owned(Value::Object(members))
 }
 
 /// The export form's name for one of the ARM form: `alertDisplayName` is `AlertDisplayName`.

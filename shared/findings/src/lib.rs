@@ -21,6 +21,7 @@ mod transition;
 mod write_back;
 
 pub use decode::{CustomAction, Decoded, decode};
+pub use document::Pieces;
 pub use finding::{
     Compliance, Finding, Kind, Link, Remediation, Resource, Severity, Source, Status, Transition,
 };

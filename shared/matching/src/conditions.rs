@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use crate::condition::{Condition, Operator, ValueType};
+use crate::document::Document;
 use crate::document::seen::wants;
 use crate::expectation::Expectation;
 use crate::index::trie::TrieBuilder;
@@ -100,7 +101,7 @@ impl Conditions {
     }
 
     /// Whether a condition holds of a document, to the letter of the rules for names and without any index.
-    pub(crate) fn holds_in(&self, code: Code, document: &Value) -> bool {
+    pub(crate) fn holds_in(&self, code: Code, document: Document<'_>) -> bool {
         let path = &self.field(code).path;
         if let Asked::Other(Test::Exists(expected)) = self.asked(code) {
             return path.resolve(document, |_| true) == *expected;
@@ -117,7 +118,7 @@ impl Conditions {
     pub(crate) fn resolve<'v>(
         &self,
         code: Code,
-        document: &'v Value,
+        document: Document<'v>,
         look: impl FnMut(&'v Value) -> bool,
     ) -> bool {
         self.field(code).path.resolve(document, look)

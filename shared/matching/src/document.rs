@@ -7,10 +7,46 @@ pub(crate) mod seen;
 pub(crate) mod traits;
 pub(crate) mod tree;
 
+use serde_json::Value;
 use thiserror::Error;
 
 /// Levels of a document that are entered, as `serde_json` enters no more.
 pub(crate) const DEEPEST: usize = 128;
+
+/// A document that is parsed: a value, or an object that is in several places.
+///
+/// ```
+/// use quench_matching::{Condition, Document, Operator, Rule, compile};
+/// use serde_json::json;
+///
+/// let rule = Rule {
+///     name: "production".to_owned(),
+///     sets: vec![vec![Condition {
+///         field: "raw.env".to_owned(),
+///         operator: Operator::Equals,
+///         value: json!("prod"),
+///         value_type: None,
+///     }]],
+/// };
+/// let matcher = compile(&[rule])?;
+/// let (id, raw) = (json!("one"), json!({"env": "prod"}));
+/// assert_eq!(matcher.matches(Document::Members(&[("id", &id), ("raw", &raw)])), [0]);
+/// assert_eq!(matcher.matches(&json!({"id": "one", "raw": {"env": "prod"}})), [0]);
+/// # Ok::<(), Vec<quench_matching::InvalidRule>>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub enum Document<'a> {
+    /// The value.
+    Value(&'a Value),
+    /// The members of the object, each name once.
+    Members(&'a [(&'a str, &'a Value)]),
+}
+
+impl<'a> From<&'a Value> for Document<'a> {
+    fn from(value: &'a Value) -> Self {
+        Document::Value(value)
+    }
+}
 
 /// What was given is not JSON, as far as it was read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -3,6 +3,7 @@ use serde_json::Value;
 
 use crate::condition::Operator;
 use crate::conditions::{Asked, Code, Conditions};
+use crate::document::Document;
 use crate::path::elements;
 use crate::test::{Found, Test};
 
@@ -50,7 +51,7 @@ pub struct ConditionExplanation {
 pub(crate) fn explain<'a>(
     conditions: &Conditions,
     sets: impl Iterator<Item = &'a [Code]>,
-    document: &Value,
+    document: Document<'_>,
 ) -> Explanation {
     let sets: Vec<SetExplanation> = sets
         .map(|set| {
@@ -81,7 +82,7 @@ pub(crate) fn explain<'a>(
 }
 
 /// Whether a condition holds, and the values it was asked of.
-fn look(conditions: &Conditions, code: Code, document: &Value) -> (bool, Vec<Value>) {
+fn look(conditions: &Conditions, code: Code, document: Document<'_>) -> (bool, Vec<Value>) {
     let mut seen = Vec::new();
     if let Asked::Other(Test::Exists(expected)) = conditions.asked(code) {
         conditions.resolve(code, document, |place| {

@@ -146,7 +146,7 @@ mod test;
 pub mod workload;
 
 pub use condition::{Condition, Operator, ValueType};
-pub use document::NotJson;
+pub use document::{Document, NotJson};
 pub use explanation::{ConditionExplanation, Explanation, SetExplanation};
 pub use fold::{fold, fold_char};
 pub use invalid::{ConditionFault, InvalidCondition, InvalidRule, RuleFault};

@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use crate::condition::Condition;
 use crate::conditions::{Code, Conditions, Gatherer};
-use crate::document::NotJson;
 use crate::document::bytes::Reader;
 use crate::document::tree::Walker;
+use crate::document::{Document, NotJson};
 use crate::explanation::{self, Explanation};
 use crate::index::Index;
 use crate::index::build::{Set, build};
@@ -63,7 +63,7 @@ impl Matcher {
 
     /// The rules that match a document, as ascending positions in what was compiled.
     #[must_use]
-    pub fn matches(&self, document: &Value) -> Vec<usize> {
+    pub fn matches<'d>(&self, document: impl Into<Document<'d>>) -> Vec<usize> {
         let idle = self.idle.0.lock().ok().and_then(|mut idle| idle.pop());
         let mut scratch = idle.unwrap_or_default();
         let matched = self.matches_value(document, &mut scratch).to_vec();
@@ -83,7 +83,12 @@ impl Matcher {
     /// assert_eq!(matcher.matches_value(&json!({}), &mut Scratch::default()), [0]);
     /// # Ok::<(), Vec<quench_matching::InvalidRule>>(())
     /// ```
-    pub fn matches_value<'s>(&self, document: &Value, scratch: &'s mut Scratch) -> &'s [usize] {
+    pub fn matches_value<'s, 'd>(
+        &self,
+        document: impl Into<Document<'d>>,
+        scratch: &'s mut Scratch,
+    ) -> &'s [usize] {
+        let document = document.into();
         self.clear(scratch);
         Walker {
             trie: &self.index.trie,
@@ -172,7 +177,7 @@ impl Matcher {
                 "no JSON",
             )
         })?;
-        Ok(self.search(document, Some(&parsed), scratch))
+        Ok(self.search(document, Some(Document::Value(&parsed)), scratch))
     }
 
     fn clear(&self, scratch: &mut Scratch) {
@@ -182,7 +187,7 @@ impl Matcher {
     fn search<'s>(
         &self,
         document: &[u8],
-        exact: Option<&Value>,
+        exact: Option<Document<'_>>,
         scratch: &'s mut Scratch,
     ) -> &'s [usize] {
         let matches = &mut scratch.matches;
@@ -223,7 +228,8 @@ impl Matcher {
     /// # Ok::<(), Vec<quench_matching::InvalidRule>>(())
     /// ```
     #[must_use]
-    pub fn matches_rule(&self, rule: usize, document: &Value) -> bool {
+    pub fn matches_rule<'d>(&self, rule: usize, document: impl Into<Document<'d>>) -> bool {
+        let document = document.into();
         let mut sets = self.rules.sets(rule).peekable();
         sets.peek().is_none()
             || sets.any(|set| {
@@ -256,8 +262,8 @@ impl Matcher {
     /// # Ok::<(), Vec<quench_matching::InvalidRule>>(())
     /// ```
     #[must_use]
-    pub fn explain(&self, rule: usize, document: &Value) -> Explanation {
-        explanation::explain(&self.conditions, self.rules.sets(rule), document)
+    pub fn explain<'d>(&self, rule: usize, document: impl Into<Document<'d>>) -> Explanation {
+        explanation::explain(&self.conditions, self.rules.sets(rule), document.into())
     }
 
     /// Bytes that the matcher takes on the heap, near enough: what regular expressions take is guessed.

@@ -1,5 +1,6 @@
 use serde_json::Value;
 
+use crate::document::Document;
 use crate::fold::same;
 
 /// Documents that are read from text never nest deeper; `serde_json` stops there.
@@ -73,11 +74,22 @@ impl Path {
     /// entered element by element, unless the segment is a number: then it picks that element.
     pub(crate) fn resolve<'a>(
         &self,
-        document: &'a Value,
+        document: Document<'a>,
         mut visit: impl FnMut(&'a Value) -> bool,
     ) -> bool {
         // A stack of our own: a document that was not read from text may nest without bound.
-        let mut open = vec![(document, 0)];
+        let mut open = match document {
+            Document::Value(value) => vec![(value, 0)],
+            Document::Members(members) => {
+                let mut open = Vec::new();
+                if let Some(segment) = self.segments.first() {
+                    let exact = members.iter().find(|(name, _)| *name == segment.name);
+                    let exact = exact.map(|(_, member)| *member);
+                    segment.enter(exact, members.iter().copied(), 1, &mut open);
+                }
+                open
+            }
+        };
         while let Some((value, depth)) = open.pop() {
             let Some(segment) = self.segments.get(depth) else {
                 if visit(value) {
@@ -87,18 +99,9 @@ impl Path {
             };
             match value {
                 Value::Object(members) => {
-                    if let Some(member) = members.get(&segment.name) {
-                        open.push((member, depth + 1));
-                    } else {
-                        let start = open.len();
-                        open.extend(
-                            members
-                                .iter()
-                                .filter(|(name, _)| same(name, &segment.name))
-                                .map(|(_, member)| (member, depth + 1)),
-                        );
-                        open[start..].reverse();
-                    }
+                    let exact = members.get(&segment.name);
+                    let members = members.iter().map(|(name, member)| (&**name, member));
+                    segment.enter(exact, members, depth + 1, &mut open);
                 }
                 Value::Array(elements) => match segment.index {
                     Some(index) => {
@@ -110,6 +113,27 @@ impl Path {
             }
         }
         false
+    }
+}
+
+impl Segment {
+    /// Opens the members of an object that it leads to, the first of them on top: the one of exactly its name, or else those
+    /// whose names are the same but for case.
+    fn enter<'a, 'n>(
+        &self,
+        exact: Option<&'a Value>,
+        members: impl Iterator<Item = (&'n str, &'a Value)>,
+        depth: usize,
+        open: &mut Vec<(&'a Value, usize)>,
+    ) {
+        if let Some(member) = exact {
+            open.push((member, depth));
+            return;
+        }
+        let start = open.len();
+        let same = members.filter(|(name, _)| same(name, &self.name));
+        open.extend(same.map(|(_, member)| (member, depth)));
+        open[start..].reverse();
     }
 }
 
@@ -294,7 +318,7 @@ mod tests {
         let mut found = Vec::new();
         Path::parse(path)
             .expect("a path")
-            .resolve(document, |value| {
+            .resolve(document.into(), |value| {
                 found.push(value.clone());
                 false
             });
@@ -419,7 +443,7 @@ mod tests {
         assert!(
             !Path::parse("a")
                 .expect("a path")
-                .resolve(&document, |_| true)
+                .resolve((&document).into(), |_| true)
         );
         assert_eq!(count, 1);
         // Dropping it would overflow the stack: that recursion is not ours.

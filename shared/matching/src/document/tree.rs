@@ -1,7 +1,7 @@
 use serde_json::Value;
 
 use super::seen::{Kind, Seen};
-use super::{DEEPEST, Visits};
+use super::{DEEPEST, Document, Visits};
 use crate::fold::fold_into;
 use crate::index::trie::{ROOT, Trie};
 use crate::number::Number;
@@ -21,8 +21,18 @@ type Place<'v> = (&'v Value, u32, bool);
 
 impl Walker<'_> {
     /// Notes the values that the paths lead to.
-    pub(crate) fn walk(&mut self, document: &Value) {
-        self.value((document, ROOT, false), 0);
+    pub(crate) fn walk(&mut self, document: Document<'_>) {
+        match document {
+            Document::Value(value) => self.value((value, ROOT, false), 0),
+            Document::Members(members) => {
+                let object = self.visits.enter();
+                for (name, member) in members {
+                    self.member(name, member, (ROOT, object, false), |walker, place| {
+                        walker.value(place, 1);
+                    });
+                }
+            }
+        }
     }
 
     fn value(&mut self, place: Place<'_>, depth: usize) {
@@ -80,31 +90,45 @@ impl Walker<'_> {
                 }
             }
             Value::Object(members) if self.trie.node(node).branches() => {
-                let (trie, object) = (self.trie, self.visits.enter());
-                let node = trie.node(node);
+                let object = self.visits.enter();
                 for (name, member) in members {
-                    // How long a name is lies nearer at hand than the name.
-                    if !node.has_length(name.len()) {
-                        continue;
-                    }
-                    let edge = if name.is_ascii() {
-                        trie.edge(node, name.as_bytes())
-                    } else {
-                        self.name.clear();
-                        fold_into(name, self.name);
-                        trie.edge(node, self.name)
-                    };
-                    let Some(edge) = edge else {
-                        continue;
-                    };
-                    let positional = edge.positional().filter(|_| !in_array);
-                    for child in edge.named().into_iter().chain(positional) {
-                        self.visits.visit(child, object);
-                        go(self, (member, child, false));
-                    }
+                    self.member(name, member, (node, object, in_array), &mut go);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Calls `go` with a member of an object, for every path that leads to it. The object is told by its node, its number
+    /// and whether it is an element.
+    #[inline(always)]
+    fn member<'v>(
+        &mut self,
+        name: &str,
+        member: &'v Value,
+        (node, object, in_array): (u32, u32, bool),
+        mut go: impl FnMut(&mut Self, Place<'v>),
+    ) {
+        let trie = self.trie;
+        let node = trie.node(node);
+        // How long a name is lies nearer at hand than the name.
+        if !node.has_length(name.len()) {
+            return;
+        }
+        let edge = if name.is_ascii() {
+            trie.edge(node, name.as_bytes())
+        } else {
+            self.name.clear();
+            fold_into(name, self.name);
+            trie.edge(node, self.name)
+        };
+        let Some(edge) = edge else {
+            return;
+        };
+        let positional = edge.positional().filter(|_| !in_array);
+        for child in edge.named().into_iter().chain(positional) {
+            self.visits.visit(child, object);
+            go(self, (member, child, false));
         }
     }
 }

@@ -1,13 +1,13 @@
 use std::net::IpAddr;
 
 use fearless_simd::Simd;
-use serde_json::Value;
 
 use super::{
     Filed, Further, Glance, Group, Index, SEVERAL, Screen, gram, hash, judge, key, look, mark,
     middle, pivot,
 };
 use crate::conditions::{Asked, Code, Conditions};
+use crate::document::Document;
 use crate::document::seen::{Seen, SeenValue};
 use crate::document::traits::{self, Traits};
 use crate::four;
@@ -120,7 +120,7 @@ pub(crate) struct Search<'a, S> {
     pub(crate) document: &'a [u8],
     /// The document parsed, if names in it are ambiguous. Then `seen` holds more values than the paths lead to, and
     /// whatever holds of it is asked of this once more.
-    pub(crate) exact: Option<&'a Value>,
+    pub(crate) exact: Option<Document<'a>>,
     pub(crate) seen: &'a Seen,
     /// Noted once they are needed.
     pub(crate) traits: &'a mut Traits,

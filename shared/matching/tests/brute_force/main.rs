@@ -4,7 +4,7 @@ mod reference;
 
 use proptest::prelude::*;
 use quench_matching::workload::{self, Mix};
-use quench_matching::{Condition, Operator, Rule, Scratch, ValueType, compile};
+use quench_matching::{Condition, Document, Operator, Rule, Scratch, ValueType, compile};
 use serde_json::{Map, Value, json};
 
 /// Texts chosen so that they meet: case variants, parts of each other, numbers and booleans as text, letters that fold.
@@ -207,6 +207,16 @@ proptest! {
             // Names that came before are read in another way, if there is enough behind them.
             for text in [document.to_string(), format!("{document:#}"), format!("{document}{BLANKS}"), format!("{document}{BLANKS}")] {
                 prop_assert_eq!(matcher.matches_bytes(text.as_bytes(), &mut scratch), Ok(&expected[..]), "{}", text);
+            }
+            let members: Option<Vec<_>> = document
+                .as_object()
+                .map(|members| members.iter().map(|(name, member)| (&**name, member)).collect());
+            if let Some(members) = members {
+                let pieces = Document::Members(&members);
+                prop_assert_eq!(matcher.matches_value(pieces, &mut scratch), &expected, "{}", document);
+                for rule in 0..rules.len() {
+                    prop_assert_eq!(matcher.explain(rule, pieces), matcher.explain(rule, document));
+                }
             }
             for (index, rule) in rules.iter().enumerate() {
                 prop_assert_eq!(matcher.matches_rule(index, document), reference::rule_matches(rule, document));
