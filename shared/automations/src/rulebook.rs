@@ -143,7 +143,7 @@ impl Rulebook {
         let Some(index) = self.indexes.get(&finding.kind) else {
             return Vec::new();
         };
-        let pieces = finding.pieces();
+        let pieces = finding.pieces(index.matcher.reads("defender"));
         let members = pieces.members();
         let document = Document::Members(&members);
         // Both the rules of an index and the entries are in the order of firing.

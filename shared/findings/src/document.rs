@@ -12,7 +12,7 @@ const ALERT_VERSION: &str = "3.0";
 pub struct Pieces<'a> {
     canonical: Map<String, Value>,
     raw: Cow<'a, Value>,
-    defender: Cow<'a, Value>,
+    defender: Option<Cow<'a, Value>>,
 }
 
 impl Pieces<'_> {
@@ -20,7 +20,13 @@ impl Pieces<'_> {
     pub fn members(&self) -> Vec<(&str, &Value)> {
         let canonical = self.canonical.iter();
         let canonical = canonical.map(|(name, value)| (&**name, value));
-        let others: [(&str, &Value); 2] = [("raw", &self.raw), ("defender", &self.defender)];
+        let others = [
+            ("raw", Some(&self.raw)),
+            ("defender", self.defender.as_ref()),
+        ];
+        let others = others
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, &**value?)));
         canonical.chain(others).collect()
     }
 }
@@ -29,7 +35,9 @@ impl From<Pieces<'_>> for Value {
     fn from(pieces: Pieces<'_>) -> Value {
         let mut document = pieces.canonical;
         document.insert("raw".to_owned(), pieces.raw.into_owned());
-        document.insert("defender".to_owned(), pieces.defender.into_owned());
+        if let Some(defender) = pieces.defender {
+            document.insert("defender".to_owned(), defender.into_owned());
+        }
         Value::Object(document)
     }
 }
@@ -41,19 +49,19 @@ impl Finding {
     /// as it came if Defender sent it (with `Version`, and for the ARM form the names of the export form, added to alerts), else
     /// projected from the canonical fields.
     pub fn document(&self) -> Value {
-        self.pieces().into()
+        self.pieces(true).into()
     }
 
-    /// As [`Finding::document`], without copying the payload.
-    pub fn pieces(&self) -> Pieces<'_> {
+    /// As [`Finding::document`], without copying the payload, and with `defender` only if that is wanted.
+    pub fn pieces(&self, defender: bool) -> Pieces<'_> {
         let raw = self.own_raw();
-        let defender = match (self.source, &raw) {
+        let defender = defender.then(|| match (self.source, &raw) {
             (Source::Defender, Cow::Borrowed(raw)) => as_defender_sent_it(raw),
             (Source::Defender, Cow::Owned(raw)) => {
                 Cow::Owned(as_defender_sent_it(raw).into_owned())
             }
             _ => Cow::Owned(projected(self)),
-        };
+        });
         // What is put in its place below is not to be written out first.
         let bare = Finding {
             raw: Arc::default(),

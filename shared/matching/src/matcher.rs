@@ -9,9 +9,11 @@ use crate::document::bytes::Reader;
 use crate::document::tree::Walker;
 use crate::document::{Document, NotJson};
 use crate::explanation::{self, Explanation};
+use crate::fold::fold_into;
 use crate::index::Index;
 use crate::index::build::{Set, build};
 use crate::index::search::Search;
+use crate::index::trie::ROOT;
 use crate::invalid::ConditionFault;
 use crate::scratch::Scratch;
 
@@ -59,6 +61,35 @@ impl Matcher {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rules.set_ends.is_empty()
+    }
+
+    /// Whether any condition looks into the member of that name of a document; what none does need not be there.
+    ///
+    /// ```
+    /// use quench_matching::{Condition, Operator, Rule, compile};
+    ///
+    /// let rule = Rule {
+    ///     name: "production".to_owned(),
+    ///     sets: vec![vec![Condition {
+    ///         field: "tags.env".to_owned(),
+    ///         operator: Operator::Equals,
+    ///         value: "prod".into(),
+    ///         value_type: None,
+    ///     }]],
+    /// };
+    /// let matcher = compile(&[rule])?;
+    /// assert!(matcher.reads("Tags"));
+    /// assert!(!matcher.reads("env"));
+    /// assert!(!compile(&[])?.reads("tags"));
+    /// # Ok::<(), Vec<quench_matching::InvalidRule>>(())
+    /// ```
+    #[must_use]
+    pub fn reads(&self, member: &str) -> bool {
+        let trie = &self.index.trie;
+        let mut name = Vec::new();
+        fold_into(member, &mut name);
+        let root = trie.node(ROOT);
+        root.branches() && trie.edge(root, &name).is_some()
     }
 
     /// The rules that match a document, as ascending positions in what was compiled.
