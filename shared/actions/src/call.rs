@@ -10,6 +10,7 @@ mod watch;
 pub mod webhook;
 
 use crate::Attempt;
+use base16ct::lower::encode_string as hex;
 use sha2::{Digest, Sha256};
 
 /// Names what is started for a step: 32 hexadecimal digits, the same for every attempt of a round.
@@ -17,10 +18,5 @@ fn derived(attempt: &Attempt) -> String {
     let mut hash = Sha256::new();
     hash.update(&attempt.key);
     hash.update(attempt.round.to_be_bytes());
-    let digest = hash.finalize();
-    digest
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&hash.finalize()[..16])
 }

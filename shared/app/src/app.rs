@@ -7,6 +7,7 @@ use crate::queue::Queues;
 #[cfg(feature = "local")]
 use crate::store::Sqlite;
 use crate::store::{Store, StoreError};
+use base16ct::lower::encode_string as hex;
 use quench_actions::{Outside, Secrets};
 use std::path::Path;
 use std::sync::Arc;
@@ -191,8 +192,7 @@ fn worker() -> String {
         let now = jiff::Timestamp::now().as_nanosecond().to_be_bytes();
         random.copy_from_slice(&now[8..]);
     }
-    let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{}-{random}", std::process::id())
+    format!("{}-{}", std::process::id(), hex(&random))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! One emulator of AWS for the tests of this crate.
 
+use base16ct::lower::encode_string as hex;
 use quench_actions::Trust;
 use quench_actions::aws::{Aws, Service};
 use quench_emulator::Emulator;
@@ -50,5 +51,5 @@ pub(crate) async fn table(aws: &Aws) -> String {
 fn random() -> String {
     let mut random = [0; 6];
     getrandom::fill(&mut random).unwrap();
-    random.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&random)
 }

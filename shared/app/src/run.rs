@@ -1,3 +1,4 @@
+use base16ct::lower::encode_string as hex;
 use jiff::Timestamp;
 use quench_actions::remediate::{Effect, Plan};
 use quench_automations::Mode;
@@ -48,9 +49,7 @@ impl Run {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
-        let digest = hash.finalize();
-        let kept = digest.iter().take(ID_BYTES);
-        kept.map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash.finalize()[..ID_BYTES])
     }
 }
 

@@ -1,3 +1,4 @@
+use base16ct::lower::encode_string as hex;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -11,13 +12,7 @@ pub fn version<T: Serialize>(definition: &T) -> String {
         .expect("definitions have text keys and finite numbers only, so they are always JSON");
     let mut canonical = String::new();
     write_canonical(&value, &mut canonical);
-    Sha256::digest(canonical.as_bytes()).iter().take(8).fold(
-        String::with_capacity(16),
-        |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        },
-    )
+    hex(&Sha256::digest(canonical.as_bytes())[..8])
 }
 
 fn write_canonical(value: &Value, out: &mut String) {

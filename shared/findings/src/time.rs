@@ -56,14 +56,17 @@ fn parse_text(text: &str) -> Option<Timestamp> {
     {
         return text.parse().ok().and_then(from_epoch_fraction);
     }
-    iso(text)
-        .or_else(|| {
-            rfc2822::DateTimeParser::new()
-                .relaxed_weekday(true)
-                .parse_timestamp(text)
-                .ok()
-        })
-        .or_else(|| english(text))
+    // Only English begins with a name; that of a day has a comma behind it in RFC 2822.
+    match text.as_bytes() {
+        [first, _, _, b',', ..] if first.is_ascii_alphabetic() => rfc_2822(text),
+        [first, ..] if first.is_ascii_alphabetic() => english(text),
+        _ => iso(text).or_else(|| rfc_2822(text)),
+    }
+}
+
+fn rfc_2822(text: &str) -> Option<Timestamp> {
+    let parser = rfc2822::DateTimeParser::new().relaxed_weekday(true);
+    parser.parse_timestamp(text).ok()
 }
 
 fn iso(text: &str) -> Option<Timestamp> {

@@ -115,7 +115,7 @@ fn authenticate(key: &[u8], text: &[u8]) -> hmac::Tag {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::sign::hex;
+    use base16ct::lower::encode_string as hex;
 
     fn keys() -> Keys {
         let secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";

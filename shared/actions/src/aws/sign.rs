@@ -2,6 +2,7 @@
 
 use super::keys::{Keys, TERMINATOR};
 use super::{AwsError, Service};
+use base16ct::lower::encode_string as hex;
 use jiff::Timestamp;
 use jiff::tz::Offset;
 use reqwest::Method;
@@ -200,17 +201,6 @@ fn query(sent: &str) -> String {
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     pairs.join("&")
-}
-
-/// Bytes in hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
-    let mut hex = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        hex.extend([digit(byte >> 4), digit(byte & 15)]);
-    }
-    hex
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crate::action::unrendered;
 use crate::http_client::Request;
 use crate::outside::unfit;
 use crate::{ActionError, Attempt, Outside, Performed, neutral, secrets};
+use base16ct::lower::encode_string as hex;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -210,12 +211,7 @@ pub(crate) async fn address(outside: &Outside, text: &str) -> Result<Url, Action
 
 /// The id of the message: made of the key, which may hold letters that an id must not.
 fn message_id(key: &str) -> String {
-    let digest: String = Sha256::digest(key.as_bytes())
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("msg_{digest}")
+    format!("msg_{}", hex(&Sha256::digest(key.as_bytes())[..16]))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 use super::Sender;
 use crate::notify::email::Email;
 use crate::{ActionError, neutral};
+use base16ct::lower::encode_string as hex;
 use lettre::message::header::{
     ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MessageId, References,
 };
@@ -76,10 +77,7 @@ impl KeyedBoundary for MultiPart {
 
 /// SHA-256 in hex.
 pub(super) fn digest(text: &str) -> String {
-    Sha256::digest(text.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&Sha256::digest(text.as_bytes()))
 }
 
 fn part(kind: ContentType, text: &str) -> Result<SinglePart, ActionError> {

@@ -3,6 +3,7 @@ use super::parameters::Parameters;
 use super::remediation;
 use super::target::Target;
 use crate::neutral;
+use base16ct::lower::encode_string as hex;
 use quench_automations::remediation::{Remediation, Risk};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -70,8 +71,7 @@ impl Plan {
             "before": remediation::identity(self.remediation, &self.before),
             "after": remediation::identity(self.remediation, &self.after),
         });
-        let digest = Sha256::digest(canonical(&decisive).to_string());
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&Sha256::digest(canonical(&decisive).to_string()))
     }
 }
 

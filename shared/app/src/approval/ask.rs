@@ -2,6 +2,7 @@ use super::{Approval, ApprovalState, Proposal};
 use crate::app::App;
 use crate::run::Run;
 use crate::store::{StoreError, Token};
+use base16ct::lower::encode_string as hex;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
@@ -283,8 +284,7 @@ fn token() -> Result<SecretString, StoreError> {
 
 /// What is kept of a token: looking for the digest tells nobody how much of a guess was right.
 pub(super) fn hash(token: &str) -> String {
-    let digest = Sha256::digest(token.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(token.as_bytes()))
 }
 
 /// Whether a text has the form of a token: only those are looked for.

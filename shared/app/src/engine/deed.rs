@@ -3,6 +3,7 @@
 
 use super::walk::decided;
 use crate::run::{Decision, Event};
+use base16ct::lower::encode_string as hex;
 use jiff::Timestamp;
 use quench_actions::remediate::{Effect, Entry, Plan};
 use quench_automations::{Approval, Mode, Step, StepKind};
@@ -474,10 +475,7 @@ pub(crate) fn hash(run: &str, path: &str, content: &Value) -> String {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&hash.finalize())
 }
 
 /// The one of two modes that allows less.

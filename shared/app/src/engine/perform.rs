@@ -1,5 +1,6 @@
 use super::verdict::Ending;
 use super::walk::Task;
+use base16ct::lower::encode_string as hex;
 use quench_actions::{Action, Attempt, Context, Outside};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -56,10 +57,7 @@ fn key(run: &str, path: &str) -> String {
     hash.update(run);
     hash.update([0]);
     hash.update(path);
-    hash.finalize()[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&hash.finalize()[..16])
 }
 
 /// Performs an action in a task of its own, so that one that breaks down takes nothing with it; dropping this aborts it.

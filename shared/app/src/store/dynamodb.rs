@@ -19,6 +19,7 @@ mod versions;
 pub(super) use definitions::PackedAutomations;
 
 use super::StoreError;
+use base16ct::lower::encode_string as hex;
 use jiff::Timestamp;
 use quench_actions::aws::Aws;
 use recent::Recent;
@@ -122,5 +123,5 @@ fn token() -> Result<String, StoreError> {
     getrandom::fill(&mut random).map_err(|error| StoreError::Transient {
         reason: format!("this machine has no random numbers: {error}"),
     })?;
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&random))
 }

@@ -3,6 +3,7 @@ use crate::clock::Clock;
 use crate::specimen::{RULES, apply, config, event, moment};
 use crate::store::{FindingFilter, Page, RunFilter};
 use crate::worker;
+use base16ct::lower::encode_string as hex;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::{HeaderName, HeaderValue};
@@ -101,8 +102,7 @@ async fn a_proven_message_is_on_its_queue_byte_for_byte_once_accepted() {
     let app = door(&folder).await;
     let body = event("shop", false, 1);
     let github = hmac::sign(&hmac::Key::new(HMAC_SHA256, KEY.as_bytes()), &body);
-    let github = github.as_ref().iter().map(|byte| format!("{byte:02x}"));
-    let github = format!("sha256={}", github.collect::<String>());
+    let github = format!("sha256={}", hex(github.as_ref()));
     for (sender, headers) in [
         ("scanner", signed(&OLD, &body, 0)),
         ("scanner", signed(&NEW, &body, 0)),
@@ -482,8 +482,7 @@ async fn the_ping_of_a_new_hook_is_answered_once_it_is_proven() {
     let app = door(&folder).await;
     let body = br#"{"zen": "Keep it logically awesome."}"#;
     let signature = hmac::sign(&hmac::Key::new(HMAC_SHA256, KEY.as_bytes()), body);
-    let hex = signature.as_ref().iter().map(|byte| format!("{byte:02x}"));
-    let signature = format!("sha256={}", hex.collect::<String>());
+    let signature = format!("sha256={}", hex(signature.as_ref()));
     let mut ping = headers([("x-hub-signature-256", signature)]);
     assert_eq!(post(&app, "forge", &ping, body).await.status, 400);
     ping.extend(with_key("x-github-event", "ping"));

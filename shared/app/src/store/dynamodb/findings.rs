@@ -5,6 +5,7 @@ use super::parts::Place;
 use super::{DynamoDb, index, later, token};
 use crate::store::encoding::{from_json, from_word, word};
 use crate::store::{FindingFilter, FindingRecord, Page, StoreError};
+use base16ct::lower::encode_string as hex;
 use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -236,9 +237,7 @@ pub(super) fn name(id: &str) -> String {
     if id.len() <= LONGEST_ID {
         return format!("finding#{id}");
     }
-    let digest = Sha256::digest(id.as_bytes());
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("finding-digest#{digest}")
+    format!("finding-digest#{}", hex(&Sha256::digest(id.as_bytes())))
 }
 
 /// What the text of a filter is looked for in.
