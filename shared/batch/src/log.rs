@@ -1,4 +1,6 @@
-use serde_json::{Map, Value};
+use serde::Serializer;
+use serde::ser::SerializeMap;
+use serde_json::Value;
 use std::fmt;
 use std::io::Write;
 use tracing::field::{Field, Visit};
@@ -58,36 +60,57 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut fields = Fields::default();
-        fields.put("timestamp", jiff::Timestamp::now().to_string());
-        fields.put("level", event.metadata().level().as_str());
         let mut own = Fields::default();
         event.record(&mut own);
-        if let Some(message) = own.0.shift_remove("message") {
-            fields.put("message", message);
+        let spans: Vec<_> = context.event_scope(event).into_iter().flatten().collect();
+        let around: Vec<_> = spans.iter().map(|span| span.extensions()).collect();
+        let around = around.iter().filter_map(|told| told.get::<Fields>());
+        let level = event.metadata().level().as_str();
+        if let Ok(line) = line(level, &own, around) {
+            (self.write)(&line);
         }
-        for span in context.event_scope(event).into_iter().flatten() {
-            if let Some(told) = span.extensions().get::<Fields>() {
-                for (name, value) in &told.0 {
-                    fields
-                        .0
-                        .entry(name.clone())
-                        .or_insert_with(|| value.clone());
-                }
-            }
-        }
-        fields.0.extend(own.0);
-        let mut line = Value::Object(fields.0).to_string();
-        line.push('\n');
-        (self.write)(line.as_bytes());
     }
 }
 
+/// Writes an event; of fields of one name, the innermost counts.
+fn line<'a>(
+    level: &str,
+    own: &'a Fields,
+    around: impl Iterator<Item = &'a Fields>,
+) -> serde_json::Result<Vec<u8>> {
+    let mut line = Vec::with_capacity(512);
+    let mut json = serde_json::Serializer::new(&mut line);
+    let mut map = json.serialize_map(None)?;
+    map.serialize_entry("timestamp", &jiff::Timestamp::now())?;
+    map.serialize_entry("level", level)?;
+    if let Some(message) = own.get("message") {
+        map.serialize_entry("message", message)?;
+    }
+    let mut told = vec!["timestamp", "level", "message"];
+    for (name, value) in std::iter::once(own)
+        .chain(around)
+        .flat_map(|fields| &fields.0)
+    {
+        if !told.contains(name) {
+            map.serialize_entry(name, value)?;
+            told.push(name);
+        }
+    }
+    map.end()?;
+    line.push(b'\n');
+    Ok(line)
+}
+
 #[derive(Default)]
-struct Fields(Map<String, Value>);
+struct Fields(Vec<(&'static str, Value)>);
 
 impl Fields {
-    fn put(&mut self, name: &str, value: impl Into<Value>) {
+    fn get(&self, name: &str) -> Option<&Value> {
+        let mut fields = self.0.iter();
+        fields.find_map(|(known, value)| (*known == name).then_some(value))
+    }
+
+    fn put(&mut self, name: &'static str, value: impl Into<Value>) {
         // The runtime's own span, in the manner of the other fields.
         let name = match name {
             "requestId" => "lambda.request_id",
@@ -95,7 +118,11 @@ impl Fields {
             "tenantId" => "lambda.tenant_id",
             name => name,
         };
-        self.0.insert(name.to_owned(), value.into());
+        let value = value.into();
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = value,
+            None => self.0.push((name, value)),
+        }
     }
 }
 
