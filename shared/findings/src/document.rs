@@ -62,7 +62,7 @@ impl Finding {
             }
             _ => Cow::Owned(projected(self)),
         });
-        // What is put in its place below is not to be written out first.
+        // The payload lies beside the others: it is not to be written out.
         let bare = Finding {
             raw: Arc::default(),
             ..self.clone()
