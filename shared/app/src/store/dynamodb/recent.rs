@@ -36,7 +36,7 @@ impl Recent {
     fn known(&self, finding: &Arc<Finding>) -> Option<Packed> {
         let recent = self.lock();
         let mut recent = recent.iter();
-        let known = recent.find(|known| std::ptr::eq(known.finding.as_ptr(), &raw const **finding));
+        let known = recent.find(|known| known.finding.as_ptr() == Arc::as_ptr(finding));
         known.map(|known| known.packed.clone())
     }
 
