@@ -81,7 +81,8 @@ mod mark {
     pub(super) const EQUALS: u32 = 1 << 28;
     /// Nothing, if the slot has one value only.
     pub(super) const TOLD: u32 = 2 << 28;
-    /// Whether the text has the expected one; a gram of that is where the range would begin.
+    /// Whether the text has the expected one. Four bytes of that are told where the range would begin, and where in it they lie
+    /// where the width of the range would be.
     pub(super) const HAS: u32 = 3 << 28;
     /// Nothing.
     pub(super) const SURE: u32 = 4 << 28;
@@ -453,12 +454,6 @@ fn few(bytes: &[u8]) -> u64 {
             .rev()
             .fold(0, |few, byte| few << 8 | u64::from(*byte)),
     }
-}
-
-/// Where in a needle of so many bytes the four lie that a text is asked for first. Any would do; those at the ends are more
-/// often shared by other words.
-fn middle(length: usize) -> usize {
-    length.saturating_sub(4) / 2
 }
 
 /// How long the grams are by which a needle is found.

@@ -72,7 +72,7 @@
 //!    among all that rules compare with. Every condition becomes a range of numbers in which one trait must lie. What the
 //!    first two conditions of each set come to lies side by side for all sets of a pivot, and is judged without a branch, since
 //!    a processor cannot foresee which sets fail. What passes is asked: equality by hash and, once for each field and
-//!    document, by the text itself; `contains` by four bytes in the middle, then the whole needle; others by their
+//!    document, by the text itself; `contains` by its rarest four bytes, then the whole needle; others by their
 //!    expectation, once for each condition and document. Sets of which the pivot is a comparison lie in the order of what
 //!    they compare with, so those that a document reaches are the first so many.
 //!

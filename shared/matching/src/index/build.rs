@@ -3,8 +3,7 @@ use super::table::Table;
 use super::trie::{Trie, TrieBuilder};
 use super::{
     Details, Filed, Further, Glance, Group, Index, NOWHERE, SEVERAL, Scale, Screen, Slot,
-    Thresholds, WORDS, gram, gram_length, judge, key, look, mark, middle, pivot, prefix_gram,
-    suffix_gram,
+    Thresholds, WORDS, gram, gram_length, judge, key, look, mark, pivot, prefix_gram, suffix_gram,
 };
 use crate::conditions::{Asked, Code, Conditions};
 use crate::document::traits;
@@ -134,6 +133,8 @@ struct Builder<'a> {
     prefix_grams: Vec<(u32, u64)>,
     /// The same of suffixes.
     suffix_grams: Vec<(u32, u64)>,
+    /// What [`count_fours`] counts.
+    fours: Vec<u32>,
 }
 
 impl<'a> Builder<'a> {
@@ -170,6 +171,7 @@ impl<'a> Builder<'a> {
             grams: Vec::new(),
             prefix_grams: Vec::new(),
             suffix_grams: Vec::new(),
+            fours: count_fours(conditions),
         }
     }
 
@@ -294,6 +296,7 @@ impl<'a> Builder<'a> {
     fn judge(&self, code: Code) -> Further {
         let slot = self.conditions.slot(code);
         let judged = match self.conditions.asked(code) {
+            Asked::Text(TextOperator::Contains, text) => self.rarest_four(slot, text),
             Asked::Text(operator, text) => judge(operator, text),
             Asked::Other(Test::Compare(comparison, number, Reading::Any)) => {
                 let scale = &self.details[slot as usize].scale;
@@ -308,6 +311,16 @@ impl<'a> Builder<'a> {
             from,
             code.0 | mark,
         ]
+    }
+
+    /// As [`judge`], of a text that others are asked to have: its rarest four bytes, of those that begin where a width could
+    /// be.
+    fn rarest_four(&self, slot: u32, text: &str) -> Option<(u32, u32, u32, u32)> {
+        let folded = fold(text);
+        let (at, four) = fours(folded.as_bytes())
+            .take(u32::BITS as usize)
+            .min_by_key(|(_, four)| self.fours[place(slot, 4, *four)])?;
+        Some((mark::HAS, traits::TEXT, four as u32, at))
     }
 
     /// Writes what a pivot is and how it is confirmed.
@@ -587,10 +600,6 @@ fn judge(operator: TextOperator, text: &str) -> Option<(u32, u32, u32, u32)> {
     if operator == TextOperator::Equals {
         return Some((mark::EQUALS, traits::HASH, hash::text(bytes) as u32, 0));
     }
-    if operator == TextOperator::Contains {
-        let four = bytes.get(middle(bytes.len())..)?.get(..4)?;
-        return Some((mark::HAS, traits::TEXT, gram(four) as u32, 0));
-    }
     // All that begins alike lies together, in the order of the bytes.
     let (mark, bits) = match bytes.len() {
         0 => return None,
@@ -611,6 +620,24 @@ fn grams(needle: &[u8]) -> impl Iterator<Item = (u32, u8, u64)> {
     (0..)
         .zip(needle.windows(length.max(1)))
         .map(move |(at, gram)| (at, length as u8, super::gram(gram)))
+}
+
+/// All runs of four bytes, with where they lie.
+fn fours(needle: &[u8]) -> impl Iterator<Item = (u32, u64)> {
+    (0..).zip(needle.windows(4).map(super::gram))
+}
+
+/// How often four bytes occur in the texts that values are asked to have, by their hash.
+fn count_fours(conditions: &Conditions) -> Vec<u32> {
+    let mut counts = vec![0; 1 << 16];
+    for code in conditions.codes() {
+        if let Asked::Text(TextOperator::Contains, text) = conditions.asked(code) {
+            for (_, four) in fours(fold(text).as_bytes()) {
+                counts[place(conditions.slot(code), 4, four)] += 1;
+            }
+        }
+    }
+    counts
 }
 
 /// Where the count of a gram is kept.

@@ -4,7 +4,7 @@ use fearless_simd::Simd;
 
 use super::{
     Filed, Further, Glance, Group, Index, SEVERAL, Screen, gram, hash, judge, key, look, mark,
-    middle, pivot,
+    pivot,
 };
 use crate::conditions::{Asked, Code, Conditions};
 use crate::document::Document;
@@ -560,7 +560,7 @@ impl<'a, S: Simd> Search<'a, S> {
             }
             mark::SURE => !exact || self.holds(code),
             mark::TOLD => (!exact && self.traits.is_known(position)) || self.holds(code),
-            mark::HAS => self.has(code, traits::slot(position), *from),
+            mark::HAS => self.has(code, traits::slot(position), *from, judge >> judge::SHIFT),
             mark::NONE => true,
             _ => self.holds(code),
         }
@@ -577,8 +577,8 @@ impl<'a, S: Simd> Search<'a, S> {
         holds && (self.exact.is_none() || self.holds_exactly(code))
     }
 
-    /// Whether any value of a slot has the text of a condition, given the four bytes in the middle of that.
-    fn has(&mut self, code: Code, slot: u32, four: u32) -> bool {
+    /// Whether any value of a slot has the text of a condition, given four bytes of that and where in it they lie.
+    fn has(&mut self, code: Code, slot: u32, four: u32, offset: u32) -> bool {
         if self.exact.is_some() {
             return self.holds_exactly(code);
         }
@@ -590,20 +590,20 @@ impl<'a, S: Simd> Search<'a, S> {
         let has = seen.of(slot).any(|value| {
             let (text, behind) = (seen.folded(value), seen.folded_and_behind(value));
             four::find(simd, text, behind, four)
-                .is_some_and(|at| self.has_at(code, value, at) || self.passes(code, value))
+                .is_some_and(|at| self.has_at(code, value, at, offset) || self.passes(code, value))
         });
         self.asked.set(ordinal, has);
         has
     }
 
-    /// Whether a value has the text of a condition where it has the four bytes in the middle of that first. If not, it may
-    /// have it further behind, or not be ASCII, which alone is as long as its folding.
-    fn has_at(&self, code: Code, value: &SeenValue, at: usize) -> bool {
+    /// Whether a value has the text of a condition where it has four bytes of that first. If not, it may have it further
+    /// behind, or not be ASCII, which alone is as long as its folding.
+    fn has_at(&self, code: Code, value: &SeenValue, at: usize, offset: u32) -> bool {
         let Asked::Text(_, expected) = self.conditions.asked(code) else {
             return false;
         };
         let there = at
-            .checked_sub(middle(expected.len()))
+            .checked_sub(offset as usize)
             .and_then(|start| self.seen.folded(value).get(start..start + expected.len()));
         there.is_some_and(|there| there.eq_ignore_ascii_case(expected.as_bytes()))
     }
