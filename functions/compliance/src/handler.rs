@@ -1,17 +1,13 @@
-use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_runtime::LambdaEvent;
 use quench_app::App;
 use quench_app::delivery::batch;
-use quench_batch::{BatchError, answer, invocation};
+use quench_batch::{Batch, BatchAnswer, BatchError, answer, invocation};
 
 /// Takes in the payloads of a batch; tells the queue which messages to deliver again.
 ///
 /// # Errors
 /// A message failed that has no id.
-pub async fn handle(
-    app: &App,
-    event: LambdaEvent<SqsEvent>,
-) -> Result<SqsBatchResponse, BatchError> {
+pub async fn handle(app: &App, event: LambdaEvent<Batch>) -> Result<BatchAnswer, BatchError> {
     invocation(app, &event.context, "compliance", async |app| {
         answer(event.payload, async |messages| batch(app, messages).await).await
     })

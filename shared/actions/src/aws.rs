@@ -27,6 +27,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
@@ -203,7 +204,21 @@ impl Aws {
         operation: &str,
         body: &(impl Serialize + ?Sized),
     ) -> Result<Value, AwsError> {
-        self.json_once(service, operation, body, Repeat::Safe).await
+        self.json_as(service, operation, body).await
+    }
+
+    /// Like [`Self::json`], reading the answer as what is wanted of it; null stands for an empty one.
+    ///
+    /// # Errors
+    /// See [`AwsError`]; [`AwsError::Answer`] also where the answer is none of these.
+    pub async fn json_as<T: DeserializeOwned>(
+        &self,
+        service: Service,
+        operation: &str,
+        body: &(impl Serialize + ?Sized),
+    ) -> Result<T, AwsError> {
+        let answer = self.ask(service, operation, body, Repeat::Safe);
+        read_json(service, &answer.await?)
     }
 
     /// Like [`Self::json`], saying whether it may be repeated.
@@ -217,6 +232,18 @@ impl Aws {
         body: &(impl Serialize + ?Sized),
         repeat: Repeat,
     ) -> Result<Value, AwsError> {
+        let answer = self.ask(service, operation, body, repeat);
+        read_json(service, &answer.await?)
+    }
+
+    /// Calls an operation of a service that takes and gives JSON.
+    async fn ask(
+        &self,
+        service: Service,
+        operation: &str,
+        body: &(impl Serialize + ?Sized),
+        repeat: Repeat,
+    ) -> Result<Answer, AwsError> {
         let invalid = |reason: String| AwsError::Request { service, reason };
         let Some(json) = service.as_json() else {
             return Err(invalid("it has no operations in JSON".to_owned()));
@@ -234,8 +261,7 @@ impl Aws {
         request
             .headers
             .insert(HeaderName::from_static("x-amz-target"), target);
-        let answer = self.send(service, operation, request).await?;
-        read_json(service, &answer)
+        self.send(service, operation, request).await
     }
 
     /// Makes a request to a service that speaks REST with JSON; null stands for an empty answer.
@@ -439,11 +465,12 @@ fn is_expired(error: &AwsError) -> bool {
     error.service_error().is_some_and(ServiceError::is_expired)
 }
 
-fn read_json(service: Service, answer: &Answer) -> Result<Value, AwsError> {
-    if answer.body.is_empty() {
-        return Ok(Value::Null);
-    }
-    serde_json::from_slice(&answer.body).map_err(|error| AwsError::Answer {
+fn read_json<T: DeserializeOwned>(service: Service, answer: &Answer) -> Result<T, AwsError> {
+    let body: &[u8] = match answer.body.is_empty() {
+        true => b"null",
+        false => &answer.body,
+    };
+    serde_json::from_slice(body).map_err(|error| AwsError::Answer {
         service,
         reason: error.to_string(),
     })

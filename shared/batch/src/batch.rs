@@ -1,7 +1,59 @@
-use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::Diagnostic;
 use quench_app::delivery::{Delivery, HELD_BACK, Undelivered};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+/// Messages as a queue hands them over, as far as they are of use ("Using Lambda with Amazon SQS", example event): three
+/// quarters of what is told of a message never becomes anything.
+#[derive(Debug, Default, Deserialize)]
+pub struct Batch {
+    #[serde(rename = "Records")]
+    records: Vec<Message>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Message {
+    message_id: Option<String>,
+    body: Option<String>,
+    attributes: Attributes,
+    message_attributes: HashMap<String, MessageAttribute>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Attributes {
+    sent_timestamp: Option<String>,
+    approximate_receive_count: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct MessageAttribute {
+    string_value: Option<String>,
+}
+
+/// What a queue is told of a batch: which of its messages to deliver again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchAnswer {
+    batch_item_failures: Vec<Failure>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Failure {
+    item_identifier: String,
+}
+
+impl BatchAnswer {
+    /// Ids of the messages to deliver again.
+    pub fn failed(&self) -> impl Iterator<Item = &str> {
+        let failures = self.batch_item_failures.iter();
+        failures.map(|failure| failure.item_identifier.as_str())
+    }
+}
 
 /// Why a whole batch has to be delivered again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,25 +83,31 @@ impl From<BatchError> for Diagnostic {
 /// # Errors
 /// A message failed that has no id.
 pub async fn answer(
-    event: SqsEvent,
+    batch: Batch,
     work: impl AsyncFnOnce(Vec<Delivery>) -> Vec<Undelivered>,
-) -> Result<SqsBatchResponse, BatchError> {
-    let messages = event.records.into_iter().map(delivery);
+) -> Result<BatchAnswer, BatchError> {
+    let messages = batch.records.into_iter().map(delivery);
     let failed = work(messages.collect()).await;
     // An empty id in the answer would be taken for an invalid answer, with the same effect but without the reason.
     if let Some(nameless) = failed.iter().find(|failed| failed.id.is_empty()) {
         let reason = nameless.reason.clone();
         return Err(BatchError::NamelessMessage { reason });
     }
-    let mut response = SqsBatchResponse::default();
-    response.set_failures(failed.into_iter().map(|failed| failed.id));
-    Ok(response)
+    let failures = failed.into_iter().map(|failed| Failure {
+        item_identifier: failed.id,
+    });
+    Ok(BatchAnswer {
+        batch_item_failures: failures.collect(),
+    })
 }
 
-fn delivery(record: SqsMessage) -> Delivery {
-    let number = |name: &str| -> Option<i64> { record.attributes.get(name)?.parse().ok() };
-    let sent = number("SentTimestamp").and_then(|sent| Timestamp::from_millisecond(sent).ok());
-    let received = number("ApproximateReceiveCount").and_then(|count| count.try_into().ok());
+fn delivery(record: Message) -> Delivery {
+    let Attributes {
+        sent_timestamp: sent,
+        approximate_receive_count: received,
+    } = record.attributes;
+    let sent = sent.and_then(|sent| Timestamp::from_millisecond(sent.parse().ok()?).ok());
+    let received = received.and_then(|received| received.parse().ok());
     let held = record.message_attributes.get(HELD_BACK);
     let held = held.and_then(|held| held.string_value.as_deref()?.parse().ok());
     let held = SignedDuration::from_secs(held.unwrap_or_default());
@@ -80,7 +138,7 @@ mod tests {
             {"messageId": "two", "body": "2"},
             {"body": "3"},
         ]});
-        let event: SqsEvent = serde_json::from_value(event).unwrap();
+        let event: Batch = serde_json::from_value(event).unwrap();
         let response = answer(event, async |messages| {
             let ids: Vec<&str> = messages.iter().map(|message| message.id.as_str()).collect();
             assert_eq!(ids, ["one", "two", ""]);

@@ -8,6 +8,6 @@ mod invocation;
 mod log;
 mod start;
 
-pub use batch::{BatchError, answer};
+pub use batch::{Batch, BatchAnswer, BatchError, answer};
 pub use invocation::invocation;
 pub use start::{StartError, start};

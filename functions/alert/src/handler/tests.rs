@@ -32,15 +32,12 @@ async fn open(folder: &Path) -> App {
     app
 }
 
-fn event(json: &str) -> LambdaEvent<SqsEvent> {
+fn event(json: &str) -> LambdaEvent<Batch> {
     LambdaEvent::new(serde_json::from_str(json).unwrap(), Context::default())
 }
 
-fn failures(response: &SqsBatchResponse) -> Vec<&str> {
-    let failures = response.batch_item_failures.iter();
-    failures
-        .map(|failure| failure.item_identifier.as_str())
-        .collect()
+fn failures(answer: &BatchAnswer) -> Vec<&str> {
+    answer.failed().collect()
 }
 
 async fn runs(app: &App) -> Vec<Run> {

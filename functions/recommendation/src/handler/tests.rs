@@ -34,9 +34,8 @@ async fn open(folder: &Path) -> App {
 
 async fn deliver(app: &App, json: &str) -> Vec<String> {
     let event = LambdaEvent::new(serde_json::from_str(json).unwrap(), Context::default());
-    let response = handle(app, event).await.unwrap();
-    let failures = response.batch_item_failures.into_iter();
-    failures.map(|failure| failure.item_identifier).collect()
+    let answer = handle(app, event).await.unwrap();
+    answer.failed().map(str::to_owned).collect()
 }
 
 /// What had happened to the findings, first run first.

@@ -62,7 +62,7 @@ async fn open(folder: &Path) -> (App, Vec<String>) {
 }
 
 /// The event that a queue with these messages makes, in the form of the recorded one.
-fn event(messages: &[(&str, &str)]) -> LambdaEvent<SqsEvent> {
+fn event(messages: &[(&str, &str)]) -> LambdaEvent<Batch> {
     let recorded = include_str!("../../tests/data/one-run.json");
     let mut event: serde_json::Value = serde_json::from_str(recorded).unwrap();
     let pattern = event["Records"][0].clone();
@@ -77,9 +77,8 @@ fn event(messages: &[(&str, &str)]) -> LambdaEvent<SqsEvent> {
 }
 
 async fn deliver(app: &App, messages: &[(&str, &str)]) -> Vec<String> {
-    let response = handle(app, event(messages)).await.unwrap();
-    let failures = response.batch_item_failures.into_iter();
-    failures.map(|failure| failure.item_identifier).collect()
+    let answer = handle(app, event(messages)).await.unwrap();
+    answer.failed().map(str::to_owned).collect()
 }
 
 async fn stage(app: &App, run: &str) -> RunStage {
@@ -116,8 +115,8 @@ async fn what_has_no_time_left_is_delivered_again() {
     let soon = std::time::SystemTime::now() + Duration::from_secs(1);
     let soon = soon.duration_since(std::time::UNIX_EPOCH).unwrap();
     event.context.deadline = soon.as_millis().try_into().unwrap();
-    let response = handle(&app, event).await.unwrap();
-    assert_eq!(response.batch_item_failures.len(), 1);
+    let answer = handle(&app, event).await.unwrap();
+    assert_eq!(answer.failed().collect::<Vec<_>>(), ["m1"]);
     assert_eq!(stage(&app, &runs[0]).await, RunStage::Queued);
 }
 

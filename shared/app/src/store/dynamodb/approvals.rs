@@ -1,5 +1,5 @@
 use super::body::Packed;
-use super::call::{Key, Reading, Refused, Request, object};
+use super::call::{Key, Reading, Refused, Request};
 use super::findings::name;
 use super::index::Listing;
 use super::item::{Fields, Item, micros, number, text};
@@ -10,7 +10,6 @@ use crate::store::approvals::{Judged, judge};
 use crate::store::encoding::{from_json, to_json};
 use crate::store::{ApprovalFilter, Deciding, Page, StoreError, Token};
 use jiff::Timestamp;
-use serde_json::Value;
 use std::time::Duration;
 
 /// Most bytes of a question that are kept in its item, which every write to it pays for.
@@ -41,10 +40,13 @@ impl DynamoDb {
             .await?;
         let token = token()?;
         let mut item = key.attributes();
-        let mut set = |name: &str, value: Value| item.insert(name.to_owned(), value);
+        let mut set = |name: &'static str, value| item.insert(name.into(), value);
         set("stage", text(ApprovalStage::of(&approval.state).name()));
         set("state", text(to_json(&approval.state)));
-        set("asked", Packed::of(to_json(&approval.asked)).attribute());
+        set(
+            "asked",
+            Packed::of(to_json(&approval.asked)).into_attribute(),
+        );
         set("plan_hash", text(&approval.plan_hash));
         set("until", micros(approval.expires));
         set("last", text(&token));
@@ -129,8 +131,8 @@ impl DynamoDb {
         let expires = self.expiry(approval.expires);
         for token in tokens {
             let mut item = token_key(&token.hash).attributes();
-            item.insert(APPROVAL.to_owned(), text(id));
-            item.insert("expires".to_owned(), number(expires));
+            item.insert(APPROVAL.into(), text(id));
+            item.insert("expires".into(), number(expires));
             self.plain(Request::put(item)).await?;
         }
         self.change_asked(id, true, |asked| {
@@ -181,7 +183,7 @@ impl DynamoDb {
             let update = Request::update(&key)
                 .change("SET #asked = :asked, #last = :token")
                 .only_if("#last = :before")
-                .value(":asked", Packed::of(to_json(&asked)).attribute())
+                .value(":asked", Packed::of(to_json(&asked)).into_attribute())
                 .value(":token", text(&token))
                 .value(":before", text(fields.text("last")?));
             match self.call(update).await {
@@ -225,7 +227,7 @@ impl DynamoDb {
             .value(":pending", text(ApprovalStage::Pending.name()))
             .value(":hash", text(plan_hash));
         let item = match self.call(decide).await {
-            Ok(answer) => object(answer, "Attributes").unwrap_or_default(),
+            Ok(answer) => answer.attributes.unwrap_or_default(),
             // Ours, if the answer to it was lost and it was sent again.
             Err(Refused::Condition(Some(item))) if is_ours(Some(&item), &token) => item,
             Err(Refused::Condition(None)) => return Ok(Deciding::Missing),
@@ -337,7 +339,7 @@ impl DynamoDb {
     async fn question(&self, item: &Item) -> Result<Approval, StoreError> {
         let fields = Fields::of(APPROVAL, item);
         let id = fields.text("sk")?;
-        let body = item.get("body").unwrap_or(&Value::Null);
+        let body = fields.attribute("body")?;
         // What does not change of a question is there as long as the question is.
         let Some(body) = self.body(APPROVAL, body, &Place::of_approval(id)).await? else {
             return Err(StoreError::Permanent {
@@ -375,7 +377,7 @@ fn token_key(hash: &str) -> Key {
 
 fn asked(item: &Item) -> Result<Vec<Asked>, StoreError> {
     let people = "approval's list of people";
-    let packed = item.get("asked").unwrap_or(&Value::Null);
+    let packed = Fields::of(APPROVAL, item).attribute("asked")?;
     from_json(people, &super::body::unpack(people, packed)?)
 }
 

@@ -1,9 +1,8 @@
 //! Texts as attributes: short ones as they are, long ones compressed, since DynamoDB charges by the kilobyte.
 
-use super::item::{bytes, text, to_bytes, unreadable};
+use super::item::{Attribute, unreadable};
 use crate::store::StoreError;
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
-use serde_json::Value;
 use std::cell::RefCell;
 use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Method, Status, Strategy};
 
@@ -47,19 +46,20 @@ impl Packed {
         }
     }
 
-    pub(super) fn attribute(&self) -> Value {
+    pub(super) fn into_attribute(self) -> Attribute {
         match self {
-            Packed::Plain(plain) => text(plain),
-            Packed::Deflated(deflated) => bytes(deflated),
+            Packed::Plain(plain) => Attribute::Text(plain),
+            Packed::Deflated(deflated) => Attribute::Bytes(deflated),
         }
     }
 
     /// Reads what an attribute holds.
-    pub(super) fn read(what: &str, value: &Value) -> Result<Packed, StoreError> {
-        if let Some(plain) = value.get("S").and_then(Value::as_str) {
-            return Ok(Packed::Plain(plain.to_owned()));
+    pub(super) fn read(what: &str, value: &Attribute) -> Result<Packed, StoreError> {
+        match value {
+            Attribute::Text(plain) => Ok(Packed::Plain(plain.clone())),
+            Attribute::Bytes(deflated) => Ok(Packed::Deflated(deflated.clone())),
+            _ => Err(unreadable(what, "it is neither text nor bytes")),
         }
-        to_bytes(what, value).map(Packed::Deflated)
     }
 
     /// The text itself.
@@ -80,7 +80,7 @@ impl Packed {
 }
 
 /// The text of an attribute.
-pub(super) fn unpack(what: &str, value: &Value) -> Result<String, StoreError> {
+pub(super) fn unpack(what: &str, value: &Attribute) -> Result<String, StoreError> {
     Packed::read(what, value)?.text(what)
 }
 
@@ -123,10 +123,10 @@ mod tests {
         for length in [0, 1, SHORT - 1, SHORT, 10_000, 3 << 20] {
             let text: String = "a finding, ".chars().cycle().take(length).collect();
             let packed = Packed::of(text.clone());
-            assert_eq!(unpack("text", &packed.attribute()).unwrap(), text);
             if length > SHORT {
                 assert!(packed.len() < length / 10, "{length}: {}", packed.len());
             }
+            assert_eq!(unpack("text", &packed.into_attribute()).unwrap(), text);
         }
     }
 
@@ -136,7 +136,7 @@ mod tests {
             let text = noise(length);
             let packed = Packed::of(text.clone());
             assert!(packed.len() > length * 3 / 4);
-            assert_eq!(unpack("text", &packed.attribute()).unwrap(), text);
+            assert_eq!(unpack("text", &packed.into_attribute()).unwrap(), text);
         }
     }
 

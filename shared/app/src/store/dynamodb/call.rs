@@ -1,9 +1,11 @@
 use super::DynamoDb;
-use super::item::{Item, text};
+use super::item::{Attribute, Item, text, unreadable};
 use crate::store::StoreError;
 use quench_actions::aws::{AwsError, Service};
-use serde_json::{Map, Value, json};
-use std::collections::HashMap;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 /// How often what a batch left undone is asked for again.
@@ -33,18 +35,33 @@ impl Key {
     }
 
     pub(super) fn attributes(&self) -> Item {
-        Item::from_iter([
-            ("pk".to_owned(), text(&self.pk)),
-            ("sk".to_owned(), text(&self.sk)),
-        ])
+        Item::from([("pk".into(), text(&self.pk)), ("sk".into(), text(&self.sk))])
     }
 
     pub(super) fn of(item: &Item) -> Option<Key> {
-        let part = |name: &str| item.get(name)?.get("S")?.as_str().map(str::to_owned);
         Some(Key {
-            pk: part("pk")?,
-            sk: part("sk")?,
+            pk: item.get("pk")?.as_text()?.to_owned(),
+            sk: item.get("sk")?.as_text()?.to_owned(),
         })
+    }
+}
+
+impl Serialize for Key {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Text<'a> {
+            #[serde(rename = "S")]
+            text: &'a str,
+        }
+        let parts = [("pk", &self.pk), ("sk", &self.sk)];
+        out.collect_map(parts.map(|(name, text)| (name, Text { text })))
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Key, D::Error> {
+        let item = Item::deserialize(from)?;
+        Key::of(&item).ok_or_else(|| de::Error::custom("it is no key"))
     }
 }
 
@@ -67,116 +84,254 @@ impl From<StoreError> for Refused {
 #[derive(Debug, Clone)]
 pub(super) struct Request {
     operation: &'static str,
-    body: Map<String, Value>,
+    key: Option<Key>,
+    item: Option<Item>,
+    settings: Vec<(&'static str, Setting)>,
+    values: Vec<(Cow<'static, str>, Attribute)>,
+    start: Option<Item>,
+}
+
+/// What a request says besides keys, items and values.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub(super) enum Setting {
+    Text(Cow<'static, str>),
+    Number(u64),
+    Flag(bool),
+}
+
+impl From<&'static str> for Setting {
+    fn from(text: &'static str) -> Setting {
+        Setting::Text(text.into())
+    }
+}
+
+impl From<String> for Setting {
+    fn from(text: String) -> Setting {
+        Setting::Text(text.into())
+    }
+}
+
+impl From<u64> for Setting {
+    fn from(number: u64) -> Setting {
+        Setting::Number(number)
+    }
+}
+
+impl From<bool> for Setting {
+    fn from(flag: bool) -> Setting {
+        Setting::Flag(flag)
+    }
 }
 
 impl Request {
     pub(super) fn get(key: &Key) -> Request {
-        let body = json!({"Key": key.attributes(), "ConsistentRead": true});
-        Request::new("GetItem", body)
+        Request::of("GetItem", key).with("ConsistentRead", true)
     }
 
     pub(super) fn put(item: Item) -> Request {
-        Request::new("PutItem", json!({})).with("Item", item)
+        Request {
+            item: Some(item),
+            ..Request::new("PutItem")
+        }
     }
 
     pub(super) fn update(key: &Key) -> Request {
-        Request::new("UpdateItem", json!({"Key": key.attributes()}))
+        Request::of("UpdateItem", key)
     }
 
     pub(super) fn delete(key: &Key) -> Request {
-        Request::new("DeleteItem", json!({"Key": key.attributes()}))
+        Request::of("DeleteItem", key)
     }
 
     /// Asks for items whose keys are so.
-    pub(super) fn query(condition: &str) -> Request {
-        Request::new("Query", json!({"KeyConditionExpression": condition}))
+    pub(super) fn query(condition: &'static str) -> Request {
+        Request::new("Query").with("KeyConditionExpression", condition)
     }
 
-    fn new(operation: &'static str, body: Value) -> Request {
-        let Value::Object(body) = body else {
-            unreachable!("requests are written as objects")
-        };
-        Request { operation, body }
+    fn of(operation: &'static str, key: &Key) -> Request {
+        Request {
+            key: Some(key.clone()),
+            ..Request::new(operation)
+        }
     }
 
-    pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Request {
-        self.body.insert(name.to_owned(), value.into());
+    fn new(operation: &'static str) -> Request {
+        Request {
+            operation,
+            key: None,
+            item: None,
+            settings: Vec::new(),
+            values: Vec::new(),
+            start: None,
+        }
+    }
+
+    /// Says this, in the place of what was said before by this name.
+    pub(super) fn with(mut self, name: &'static str, setting: impl Into<Setting>) -> Request {
+        self.settings.retain(|(known, _)| *known != name);
+        self.settings.push((name, setting.into()));
         self
     }
 
     /// What an `UpdateItem` changes.
-    pub(super) fn change(self, expression: &str) -> Request {
+    pub(super) fn change(self, expression: impl Into<Setting>) -> Request {
         self.with("UpdateExpression", expression)
     }
 
     /// Does nothing unless this holds; the item as it is comes back then.
-    pub(super) fn only_if(self, condition: &str) -> Request {
+    pub(super) fn only_if(self, condition: impl Into<Setting>) -> Request {
         self.with("ConditionExpression", condition)
             .with("ReturnValuesOnConditionCheckFailure", "ALL_OLD")
     }
 
-    pub(super) fn filter(self, condition: &str) -> Request {
+    pub(super) fn filter(self, condition: impl Into<Setting>) -> Request {
         self.with("FilterExpression", condition)
     }
 
-    pub(super) fn project(self, attributes: &str) -> Request {
+    pub(super) fn project(self, attributes: &'static str) -> Request {
         self.with("ProjectionExpression", attributes)
     }
 
-    pub(super) fn value(mut self, name: &str, value: Value) -> Request {
-        let values = self
-            .body
-            .entry("ExpressionAttributeValues")
-            .or_insert_with(|| json!({}));
-        if let Value::Object(values) = values {
-            values.insert(name.to_owned(), value);
+    pub(super) fn value(self, name: &'static str, value: Attribute) -> Request {
+        self.values([(name, value)])
+    }
+
+    pub(super) fn values<N: Into<Cow<'static, str>>>(
+        mut self,
+        values: impl IntoIterator<Item = (N, Attribute)>,
+    ) -> Request {
+        for (name, value) in values {
+            let name = name.into();
+            self.values.retain(|(known, _)| *known != name);
+            self.values.push((name, value));
         }
         self
     }
 
-    pub(super) fn values(self, values: impl IntoIterator<Item = (String, Value)>) -> Request {
-        values
-            .into_iter()
-            .fold(self, |request, (name, value)| request.value(&name, value))
+    /// Begins after the item of this key.
+    pub(super) fn after(self, last: Item) -> Request {
+        Request {
+            start: Some(last),
+            ..self
+        }
     }
 
-    fn finish(mut self, table: &str) -> (&'static str, Value) {
-        let expressions = self
-            .body
-            .iter()
-            .filter(|(name, _)| name.ends_with("Expression"));
-        let names: Map<String, Value> = expressions
-            .filter_map(|(_, expression)| expression.as_str())
-            .flat_map(placeholders)
-            .map(|name| (format!("#{name}"), name.into()))
-            .collect();
-        if !names.is_empty() {
-            self.body
-                .insert("ExpressionAttributeNames".to_owned(), names.into());
-        }
-        self.body.insert("TableName".to_owned(), table.into());
-        (self.operation, self.body.into())
+    /// The names that its expressions mention.
+    fn names(&self) -> Names<'_> {
+        let expressions = self.settings.iter().filter_map(|setting| match setting {
+            (name, Setting::Text(text)) if name.ends_with("Expression") => Some(&**text),
+            _ => None,
+        });
+        Names(expressions.flat_map(placeholders).collect())
     }
 }
 
-/// The names behind `#` in an expression: so no name can be one that DynamoDB keeps for itself.
+/// A request for a table, as it is sent.
+struct Sent<'a> {
+    table: &'a str,
+    request: &'a Request,
+}
+
+impl Serialize for Sent<'_> {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        let Request {
+            operation: _,
+            key,
+            item,
+            settings,
+            values,
+            start,
+        } = self.request;
+        let mut map = out.serialize_map(None)?;
+        map.serialize_entry("TableName", self.table)?;
+        if let Some(key) = key {
+            map.serialize_entry("Key", key)?;
+        }
+        if let Some(item) = item {
+            map.serialize_entry("Item", item)?;
+        }
+        for (name, setting) in settings {
+            map.serialize_entry(name, setting)?;
+        }
+        let names = self.request.names();
+        if !names.0.is_empty() {
+            map.serialize_entry("ExpressionAttributeNames", &names)?;
+        }
+        if !values.is_empty() {
+            map.serialize_entry("ExpressionAttributeValues", &Values(values))?;
+        }
+        if let Some(start) = start {
+            map.serialize_entry("ExclusiveStartKey", start)?;
+        }
+        #[cfg(test)]
+        map.serialize_entry("ReturnConsumedCapacity", "TOTAL")?;
+        map.end()
+    }
+}
+
+/// The values that are given to expressions, each by a name of its own.
+struct Values<'a>(&'a [(Cow<'static, str>, Attribute)]);
+
+impl Serialize for Values<'_> {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// Names of attributes, each as `#name`, for which it stands without the `#`.
+struct Names<'a>(BTreeSet<&'a str>);
+
+impl Serialize for Names<'_> {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.collect_map(self.0.iter().map(|name| (name, &name[1..])))
+    }
+}
+
+/// What DynamoDB answers, as far as it matters.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct Answer {
+    pub(super) item: Option<Item>,
+    pub(super) attributes: Option<Item>,
+    pub(super) items: Vec<Item>,
+    pub(super) count: u64,
+    pub(super) last_evaluated_key: Option<Item>,
+    responses: HashMap<String, Vec<Item>>,
+    unprocessed_keys: HashMap<String, Left>,
+    unprocessed_items: HashMap<String, Vec<Write>>,
+    #[cfg(test)]
+    consumed_capacity: Option<serde_json::Value>,
+}
+
+/// Keys that a batch left undone.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Left {
+    keys: Vec<Key>,
+}
+
+/// The names in an expression, each with its `#`: so no name can be one that DynamoDB keeps for itself.
 fn placeholders(expression: &str) -> impl Iterator<Item = &str> {
-    expression.split('#').skip(1).map(|rest| {
-        let end = rest.find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
-        &rest[..end.unwrap_or(rest.len())]
+    expression.match_indices('#').map(|(start, _)| {
+        let rest = &expression[start..];
+        let end = rest[1..].find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
+        end.map_or(rest, |end| &rest[..=end])
     })
 }
 
 impl DynamoDb {
     /// Calls DynamoDB.
-    pub(super) async fn call(&self, request: Request) -> Result<Item, Refused> {
-        let (operation, body) = request.finish(&self.table);
-        self.raw(operation, body).await
+    pub(super) async fn call(&self, request: Request) -> Result<Answer, Refused> {
+        let sent = Sent {
+            table: &self.table,
+            request: &request,
+        };
+        self.raw(request.operation, &sent).await
     }
 
     /// Calls DynamoDB with a request that has no condition.
-    pub(super) async fn plain(&self, request: Request) -> Result<Item, StoreError> {
+    pub(super) async fn plain(&self, request: Request) -> Result<Answer, StoreError> {
         self.call(request).await.map_err(|refused| match refused {
             Refused::Store(error) => error,
             Refused::Condition(_) => StoreError::Permanent {
@@ -185,23 +340,25 @@ impl DynamoDb {
         })
     }
 
-    async fn raw(&self, operation: &'static str, body: Value) -> Result<Item, Refused> {
-        #[cfg(test)]
-        let body = Spent::asked_for(body);
-        let answer = self.aws.json(Service::DynamoDb, operation, &body).await;
+    async fn raw(&self, operation: &'static str, body: &impl Serialize) -> Result<Answer, Refused> {
+        let answer = self.aws.json_as(Service::DynamoDb, operation, body).await;
         match answer {
-            Ok(Value::Object(answer)) => {
+            Ok(answer) => {
+                // An answer may have no body at all.
+                let answer = Option::<Answer>::unwrap_or_default(answer);
                 #[cfg(test)]
                 self.spent.note(operation, &answer);
                 Ok(answer)
             }
-            Ok(_) => Ok(Item::new()),
             Err(error) if error.code() == Some("ConditionalCheckFailedException") => {
                 let told = error
                     .service_error()
                     .and_then(|error| error.body.get("Item"));
-                let item = told.and_then(Value::as_object).cloned();
-                Err(Refused::Condition(item))
+                Err(Refused::Condition(
+                    told.map(Item::deserialize)
+                        .transpose()
+                        .map_err(|error| unreadable("item", &error.to_string()))?,
+                ))
             }
             Err(error) => Err(Refused::Store(self.fault(&error))),
         }
@@ -230,8 +387,7 @@ impl DynamoDb {
 
     /// Reads an item as it is now.
     pub(super) async fn item(&self, key: &Key) -> Result<Option<Item>, StoreError> {
-        let answer = self.plain(Request::get(key)).await?;
-        Ok(object(answer, "Item"))
+        Ok(self.plain(Request::get(key)).await?.item)
     }
 
     /// Reads items, in no order; those that are not there are left out. No key may be asked for twice.
@@ -242,34 +398,23 @@ impl DynamoDb {
     ) -> Result<Vec<Item>, StoreError> {
         let mut found = Vec::with_capacity(keys.len());
         for keys in keys.chunks(reading.at_once.min(GET)) {
-            let mut asked = json!({
-                "Keys": keys.iter().map(Key::attributes).collect::<Vec<_>>(),
-                "ConsistentRead": reading.consistent,
-            });
-            if let Some(attributes) = reading.attributes {
-                asked["ProjectionExpression"] = attributes.into();
-                asked["ExpressionAttributeNames"] = placeholders(attributes)
-                    .map(|name| (format!("#{name}"), Value::from(name)))
-                    .collect::<Map<_, _>>()
-                    .into();
-            }
+            let mut left = Cow::Borrowed(keys);
             let mut round = 0;
-            while !asked.is_null() {
+            while !left.is_empty() {
                 self.pause(round).await?;
                 round += 1;
-                let body = json!({"RequestItems": {&*self.table: asked}});
-                let mut answer = self.unconditional("BatchGetItem", body).await?;
-                if let Some(Value::Array(items)) = answer
-                    .get_mut("Responses")
-                    .and_then(|tables| tables.get_mut(&*self.table))
-                    .map(Value::take)
-                {
-                    found.extend(items.into_iter().filter_map(|item| match item {
-                        Value::Object(item) => Some(item),
-                        _ => None,
-                    }));
-                }
-                asked = left_over(&mut answer, "UnprocessedKeys", &self.table);
+                let asked = Asked {
+                    keys: &left,
+                    consistent_read: reading.consistent,
+                    projection_expression: reading.attributes,
+                    expression_attribute_names: reading
+                        .attributes
+                        .map(|attributes| Names(placeholders(attributes).collect())),
+                };
+                let mut answer = self.batch("BatchGetItem", asked).await?;
+                found.extend(answer.responses.remove(&*self.table).unwrap_or_default());
+                let undone = answer.unprocessed_keys.remove(&*self.table);
+                left = undone.map_or_else(Vec::new, |left| left.keys).into();
             }
         }
         Ok(found)
@@ -290,40 +435,49 @@ impl DynamoDb {
 
     /// Puts and deletes items without any condition, in no order.
     pub(super) async fn write(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-        let mut writes = writes.into_iter().map(Write::request).peekable();
+        let sized = |write: Write| {
+            let bytes = write.size();
+            (write, bytes)
+        };
+        let mut writes = writes.into_iter().map(sized).peekable();
         while writes.peek().is_some() {
             let (mut batch, mut size) = (Vec::new(), 0);
-            while let Some((request, bytes)) =
+            while let Some((write, bytes)) =
                 writes.next_if(|(_, bytes)| batch.is_empty() || size + bytes <= BATCH_BYTES)
             {
                 size += bytes;
-                batch.push(request);
+                batch.push(write);
                 if batch.len() == WRITE {
                     break;
                 }
             }
-            let mut asked = Value::from(batch);
             let mut round = 0;
-            while !asked.is_null() {
+            while !batch.is_empty() {
                 self.pause(round).await?;
                 round += 1;
-                let body = json!({"RequestItems": {&*self.table: asked}});
-                let mut answer = self.unconditional("BatchWriteItem", body).await?;
-                asked = left_over(&mut answer, "UnprocessedItems", &self.table);
+                let mut answer = self.batch("BatchWriteItem", &batch).await?;
+                let undone = answer.unprocessed_items.remove(&*self.table);
+                batch = undone.unwrap_or_default();
             }
         }
         Ok(())
     }
 
-    async fn unconditional(
+    /// Calls DynamoDB with something for the table that has no condition.
+    async fn batch(
         &self,
         operation: &'static str,
-        body: Value,
-    ) -> Result<Item, StoreError> {
-        match self.raw(operation, body).await {
+        asked: impl Serialize,
+    ) -> Result<Answer, StoreError> {
+        let batch = Batch {
+            request_items: BTreeMap::from([(&*self.table, asked)]),
+            #[cfg(test)]
+            return_consumed_capacity: "TOTAL",
+        };
+        match self.raw(operation, &batch).await {
             Ok(answer) => Ok(answer),
             Err(Refused::Store(error)) => Err(error),
-            Err(Refused::Condition(_)) => Ok(Item::new()),
+            Err(Refused::Condition(_)) => Ok(Answer::default()),
         }
     }
 
@@ -356,50 +510,65 @@ pub(super) struct Reading {
     pub(super) attributes: Option<&'static str>,
 }
 
+/// A batch for one table.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Batch<'a, T> {
+    request_items: BTreeMap<&'a str, T>,
+    #[cfg(test)]
+    return_consumed_capacity: &'static str,
+}
+
+/// What a batch reads.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Asked<'a> {
+    keys: &'a [Key],
+    consistent_read: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    projection_expression: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expression_attribute_names: Option<Names<'static>>,
+}
+
 /// A write of a batch.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Write {
-    Put(Item),
-    Delete(Key),
+    #[serde(rename = "PutRequest", rename_all = "PascalCase")]
+    Put { item: Item },
+    #[serde(rename = "DeleteRequest", rename_all = "PascalCase")]
+    Delete { key: Key },
 }
 
 impl Write {
-    fn request(self) -> (Value, usize) {
-        let request = match self {
-            Write::Put(item) => json!({"PutRequest": {"Item": item}}),
-            Write::Delete(key) => json!({"DeleteRequest": {"Key": key.attributes()}}),
-        };
-        let bytes = size(&request);
-        (request, bytes)
-    }
-}
-
-/// About how many bytes a value takes on the wire.
-pub(super) fn size(value: &Value) -> usize {
-    match value {
-        Value::String(text) => text.len() + 3,
-        Value::Array(values) => values.iter().map(size).sum::<usize>() + 2,
-        Value::Object(values) => {
-            let values = values
-                .iter()
-                .map(|(name, value)| name.len() + 4 + size(value));
-            values.sum::<usize>() + 2
+    /// About how many bytes it takes on the wire.
+    fn size(&self) -> usize {
+        match self {
+            Write::Put { item } => 30 + size(item),
+            Write::Delete { key } => 60 + key.pk.len() + key.sk.len(),
         }
-        _ => 8,
     }
 }
 
-/// Takes an item out of an answer.
-pub(super) fn object(mut answer: Item, name: &str) -> Option<Item> {
-    match answer.remove(name) {
-        Some(Value::Object(item)) => Some(item),
-        _ => None,
-    }
+/// About how many bytes an item takes on the wire.
+pub(super) fn size(item: &Item) -> usize {
+    let attributes = item.iter();
+    let sizes = attributes.map(|(name, value)| name.len() + 4 + size_of(value));
+    sizes.sum::<usize>() + 2
 }
 
-fn left_over(answer: &mut Item, name: &str, table: &str) -> Value {
-    let left = answer.get_mut(name).and_then(|left| left.get_mut(table));
-    left.map(Value::take).unwrap_or_default()
+fn size_of(value: &Attribute) -> usize {
+    let size = match value {
+        Attribute::Text(text) | Attribute::Number(text) => text.len() + 2,
+        Attribute::Bytes(bytes) => bytes.len().div_ceil(3) * 4 + 2,
+        Attribute::List(values) => values.iter().map(size_of).sum::<usize>() + values.len() + 2,
+        Attribute::Map(item) => size(item),
+        Attribute::Texts(texts) | Attribute::Numbers(texts) | Attribute::Blobs(texts) => {
+            texts.iter().map(|text| text.len() + 3).sum::<usize>() + 2
+        }
+        Attribute::Flag(_) | Attribute::Null(_) => 5,
+    };
+    size + 6
 }
 
 /// What the calls of a test come to.
@@ -418,14 +587,9 @@ pub(super) struct Bill {
 
 #[cfg(test)]
 impl Spent {
-    fn asked_for(mut body: Value) -> Value {
-        body["ReturnConsumedCapacity"] = "TOTAL".into();
-        body
-    }
-
-    fn note(&self, operation: &'static str, answer: &Item) {
-        let told = answer.get("ConsumedCapacity");
-        let units: f64 = match told {
+    fn note(&self, operation: &'static str, answer: &Answer) {
+        use serde_json::Value;
+        let units: f64 = match &answer.consumed_capacity {
             Some(Value::Array(tables)) => tables.iter().filter_map(units).sum(),
             Some(told) => units(told).unwrap_or_default(),
             None => 0.0,
@@ -445,6 +609,6 @@ impl Spent {
 }
 
 #[cfg(test)]
-fn units(told: &Value) -> Option<f64> {
+fn units(told: &serde_json::Value) -> Option<f64> {
     told.get("CapacityUnits")?.as_f64()
 }

@@ -20,7 +20,6 @@ use crate::store::{Applied, Change, Inventory, Outline, StoreError, Stored, Unre
 use jiff::Timestamp;
 use quench_automations::{Automation, Connection, Organization, Playbook};
 use serde::Deserialize;
-use serde_json::Value;
 use snapshot::{Snapshot, delete, missing, position};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -67,8 +66,8 @@ impl DynamoDb {
     pub(crate) async fn revision(&self) -> Result<u64, StoreError> {
         let get = Request::get(&head()).project("#revision");
         let answer = self.plain(get).await?;
-        match answer.get("Item").and_then(Value::as_object) {
-            Some(item) => Fields::of(DEFINITIONS, item).count("revision"),
+        match answer.item {
+            Some(item) => Fields::of(DEFINITIONS, &item).count("revision"),
             None => Ok(0),
         }
     }
@@ -193,7 +192,7 @@ impl DynamoDb {
         let Some(item) = self.item(&key).await? else {
             return Ok(None);
         };
-        let body = item.get("body").unwrap_or(&Value::Null);
+        let body = Fields::of(PLAYBOOK, &item).attribute("body")?;
         let Some(body) = self.body(PLAYBOOK, body, &Place::of_playbook(&key)).await? else {
             return Err(StoreError::Permanent {
                 reason: format!("a part of playbook `{name}` is not there"),
@@ -247,7 +246,7 @@ impl DynamoDb {
                 return Ok(None);
             };
             let fields = Fields::of(DEFINITIONS, &head);
-            let body = head.get("body").unwrap_or(&Value::Null);
+            let body = fields.attribute("body")?;
             let revision = fields.count("revision")?;
             // It is gone if it was replaced long ago, by the time of the table.
             let packed = self.packed(DEFINITIONS, body, &snapshot(revision)).await?;
@@ -353,9 +352,9 @@ impl DynamoDb {
         let expires = later(Timestamp::now().as_second(), LINGERS);
         let mut next = Some(request);
         while let Some(request) = next {
-            let mut answer = self.plain(request.clone()).await?;
-            for item in index::items(&mut answer) {
-                let Some(key) = Key::of(&item) else {
+            let answer = self.plain(request.clone()).await?;
+            for item in &answer.items {
+                let Some(key) = Key::of(item) else {
                     continue;
                 };
                 let let_go = Request::update(&key)
@@ -363,7 +362,7 @@ impl DynamoDb {
                     .value(":expires", number(expires));
                 self.plain(let_go).await?;
             }
-            next = index::following(request, &mut answer);
+            next = index::following(request, answer);
         }
         Ok(())
     }
@@ -402,8 +401,8 @@ impl DynamoDb {
         let body = Packed::of(to_json(playbook));
         let body = self.keep(body, Some(INLINE), &place, NEVER).await?;
         let mut item = key.attributes();
-        item.insert("body".to_owned(), body.clone());
-        item.insert("created".to_owned(), micros(now));
+        item.insert("body".into(), body.clone());
+        item.insert("created".into(), micros(now));
         let put = Request::put(item).only_if("attribute_not_exists(#pk)");
         match self.call(put).await {
             Ok(_) => Ok(()),

@@ -1,4 +1,4 @@
-use super::call::{Key, Reading, Refused, Request, object};
+use super::call::{Key, Reading, Refused, Request};
 use super::index::Listing;
 use super::item::{Fields, Item, flag, micros, number, text};
 use super::parts::Place;
@@ -7,7 +7,6 @@ use crate::store::encoding::{from_json, from_word, word};
 use crate::store::{FindingFilter, FindingRecord, Page, StoreError};
 use base16ct::lower::encode_string as hex;
 use jiff::Timestamp;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
@@ -68,7 +67,7 @@ impl DynamoDb {
             .await?;
         let token = token()?;
         let mut item = key.attributes();
-        let mut set = |name: &str, value: Value| item.insert(name.to_owned(), value);
+        let mut set = |name: &'static str, value| item.insert(name.into(), value);
         set("version", number(record.version));
         set("sequence", number(record.sequence));
         set("transition", text(word(record.transition)));
@@ -111,8 +110,8 @@ impl DynamoDb {
         };
         match self.call(put).await {
             Ok(answer) => {
-                if let Some(old) = object(answer, "Attributes").as_ref() {
-                    let body = old.get("body").unwrap_or(&Value::Null);
+                let old = answer.attributes.unwrap_or_default();
+                if let Some(body) = old.get("body") {
                     self.discard(body, &place).await;
                 }
                 Ok(true)
@@ -172,8 +171,9 @@ impl DynamoDb {
             return Ok(false);
         };
         self.plain(Request::delete(&key)).await?;
-        let body = old.get("body").unwrap_or(&Value::Null);
-        self.discard(body, &place(&key)).await;
+        if let Some(body) = old.get("body") {
+            self.discard(body, &place(&key)).await;
+        }
         Ok(true)
     }
 
@@ -198,7 +198,7 @@ impl DynamoDb {
     /// The finding of an item; none if a part of it is gone.
     async fn record(&self, item: &Item) -> Result<Option<FindingRecord>, StoreError> {
         let fields = Fields::of(FINDING, item);
-        let body = item.get("body").unwrap_or(&Value::Null);
+        let body = fields.attribute("body")?;
         let place = Place::of_finding(fields.text("pk")?);
         let Some(body) = self.body(FINDING, body, &place).await? else {
             return Ok(None);

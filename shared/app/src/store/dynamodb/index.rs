@@ -4,11 +4,10 @@
 //! they find a minute later, and what they find in vain is refused by the condition of the write that follows.
 
 use super::DynamoDb;
-use super::call::{Key, Request};
-use super::item::{Fields, Item, number, text};
+use super::call::{Answer, Key, Request};
+use super::item::{Attribute, Fields, number, text};
 use crate::store::{Page, StoreError};
 use jiff::Timestamp;
-use serde_json::Value;
 use std::cmp::Reverse;
 use std::collections::VecDeque;
 use tokio::task::JoinSet;
@@ -40,14 +39,14 @@ fn partition_name(sort: &str, number: u64) -> String {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Listing {
     conditions: Vec<&'static str>,
-    values: Vec<(String, Value)>,
+    values: Vec<(&'static str, Attribute)>,
 }
 
 impl Listing {
     /// Wants only those for which this holds.
-    pub(super) fn ask(&mut self, condition: &'static str, name: &str, value: Value) {
+    pub(super) fn ask(&mut self, condition: &'static str, name: &'static str, value: Attribute) {
         self.conditions.push(condition);
-        self.values.push((name.to_owned(), value));
+        self.values.push((name, value));
     }
 }
 
@@ -105,7 +104,7 @@ impl DynamoDb {
             .value(":listed_in", text(partition_name(sort, number)))
             .values(listing.values.clone());
         if !listing.conditions.is_empty() {
-            request = request.filter(&listing.conditions.join(" AND "));
+            request = request.filter(listing.conditions.join(" AND "));
         }
         match limit {
             Some(limit) => request.with("Limit", limit),
@@ -164,17 +163,18 @@ impl DynamoDb {
             if left == 0 {
                 break;
             }
-            let ask = request.clone().with("Limit", left.min(DUE_AT_ONCE));
-            let mut answer = self.plain(ask).await?;
-            for item in items(&mut answer) {
-                let fields = Fields::of("entry of an index", &item);
+            let ask = request.clone();
+            let ask = ask.with("Limit", u64::from(left.min(DUE_AT_ONCE)));
+            let answer = self.plain(ask).await?;
+            for item in &answer.items {
+                let fields = Fields::of("entry of an index", item);
                 found.push(Due {
                     at: fields.number("due_at")?,
                     key: Key::new(fields.text("pk")?, fields.text("sk")?),
                     pause: fields.maybe_number("pause").unwrap_or_default(),
                 });
             }
-            next = following(request, &mut answer);
+            next = following(request, answer);
         }
         Ok(found)
     }
@@ -188,12 +188,9 @@ impl DynamoDb {
             tasks.spawn(async move {
                 let (mut count, mut next) = (0, Some(request));
                 while let Some(request) = next {
-                    let mut answer = table.plain(request.clone()).await?;
-                    count += answer
-                        .get("Count")
-                        .and_then(Value::as_u64)
-                        .unwrap_or_default();
-                    next = following(request, &mut answer);
+                    let answer = table.plain(request.clone()).await?;
+                    count += answer.count;
+                    next = following(request, answer);
                 }
                 Ok::<u64, StoreError>(count)
             });
@@ -216,24 +213,9 @@ fn due_in(sort: &str, number: u64, until: Option<Timestamp>) -> Request {
     }
 }
 
-/// The items of a page.
-pub(super) fn items(answer: &mut Item) -> Vec<Item> {
-    match answer.get_mut("Items").map(Value::take) {
-        Some(Value::Array(items)) => items
-            .into_iter()
-            .filter_map(|item| match item {
-                Value::Object(item) => Some(item),
-                _ => None,
-            })
-            .collect(),
-        _ => Vec::new(),
-    }
-}
-
 /// The request for the page that follows this answer, if one does.
-pub(super) fn following(request: Request, answer: &mut Item) -> Option<Request> {
-    let last = answer.remove("LastEvaluatedKey")?;
-    Some(request.with("ExclusiveStartKey", last))
+pub(super) fn following(request: Request, answer: Answer) -> Option<Request> {
+    Some(request.after(answer.last_evaluated_key?))
 }
 
 /// What is known of one partition of a list.
@@ -259,16 +241,16 @@ impl Partition {
         let Some(request) = self.next.take() else {
             return Ok(());
         };
-        let mut answer = table.plain(request.clone()).await?;
+        let answer = table.plain(request.clone()).await?;
         let mut entries = Vec::new();
-        for item in items(&mut answer) {
-            let fields = Fields::of("entry of an index", &item);
+        for item in &answer.items {
+            let fields = Fields::of("entry of an index", item);
             let key = Key::new(fields.text("pk")?, fields.text("sk")?);
             entries.push((fields.number("listed_at")?, key));
         }
         entries.sort_by(|one, other| Reverse(one).cmp(&Reverse(other)));
         self.entries = entries.into();
-        self.next = following(request, &mut answer);
+        self.next = following(request, answer);
         Ok(())
     }
 }

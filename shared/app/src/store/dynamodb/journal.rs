@@ -5,14 +5,13 @@
 
 use super::body::Packed;
 use super::call::{Key, Request};
-use super::item::{Fields, Item, number};
+use super::item::{Attribute, Fields, Item, number};
 use super::parts::{Place, assemble, is_apart};
 use super::{DynamoDb, index, later, token};
 use crate::run::Entry;
 use crate::store::StoreError;
 use crate::store::encoding::{from_json, to_json};
 use jiff::Timestamp;
-use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -34,7 +33,7 @@ const LINE: &str = "journal line";
 /// A line of a journal, ready to be stored.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Line {
-    value: Value,
+    value: Attribute,
     length: usize,
 }
 
@@ -42,14 +41,16 @@ impl Line {
     /// A line that is short.
     pub(super) fn of(entry: &Entry) -> Line {
         let packed = Packed::of(to_json(entry));
+        let length = packed.len();
         Line {
-            value: packed.attribute(),
-            length: packed.len(),
+            value: packed.into_attribute(),
+            length,
         }
     }
 
-    pub(super) fn value(&self) -> &Value {
-        &self.value
+    /// It as a list of its own.
+    pub(super) fn list(&self) -> Attribute {
+        Attribute::List(vec![self.value.clone()])
     }
 
     pub(super) fn len(&self) -> usize {
@@ -92,13 +93,13 @@ impl DynamoDb {
     pub(super) async fn page(
         &self,
         run: &str,
-        lines: &[Value],
+        lines: &[Attribute],
         expires: i64,
     ) -> Result<String, StoreError> {
         let token = token()?;
         let mut page = Key::new(beside(run), format!("page#{token}")).attributes();
-        page.insert("journal".to_owned(), json!({"L": lines}));
-        page.insert("expires".to_owned(), number(expires));
+        page.insert("journal".into(), Attribute::List(lines.to_vec()));
+        page.insert("expires".into(), number(expires));
         self.plain(Request::put(page)).await?;
         Ok(token)
     }
@@ -126,7 +127,7 @@ impl DynamoDb {
                 self.keep_apart(run, self.far(now)).await?;
             }
         }
-        let mut pages: HashMap<&str, &[Value]> = HashMap::new();
+        let mut pages: HashMap<&str, &[Attribute]> = HashMap::new();
         for item in &beside {
             let fields = Fields::of(LINE, item);
             if let Some(name) = fields.text("sk")?.strip_prefix("page#") {
@@ -135,7 +136,7 @@ impl DynamoDb {
         }
         let mut entries = Vec::new();
         for page in fields.list("pages") {
-            let name = page.get("S").and_then(Value::as_str).unwrap_or_default();
+            let name = page.as_text().unwrap_or_default();
             let Some(lines) = pages.get(name) else {
                 return Err(gone(run));
             };
@@ -178,8 +179,8 @@ impl DynamoDb {
         let mut next = Some(request);
         while let Some(request) = next {
             let mut answer = self.plain(request.clone()).await?;
-            found.extend(index::items(&mut answer));
-            next = index::following(request, &mut answer);
+            found.append(&mut answer.items);
+            next = index::following(request, answer);
         }
         Ok(found)
     }
@@ -196,7 +197,7 @@ fn lines(run: &str) -> Place {
     }
 }
 
-fn read(line: &Value, beside: &[Item]) -> Result<Entry, StoreError> {
+fn read(line: &Attribute, beside: &[Item]) -> Result<Entry, StoreError> {
     let text = assemble(LINE, line, beside)?.ok_or_else(|| gone("of a journal"))?;
     from_json(LINE, &text)
 }

@@ -2,10 +2,9 @@
 
 use super::body::{Packed, unpack};
 use super::call::{Key, Reading, Write};
-use super::item::{Fields, Item, bytes, number, text, to_bytes};
+use super::item::{Attribute, Fields, Item, number, text, unreadable};
 use super::{DynamoDb, token};
 use crate::store::StoreError;
-use serde_json::{Value, json};
 
 /// Bytes of one part; an item holds 400 KB with its names and keys.
 const PART: usize = 380_000;
@@ -27,15 +26,15 @@ impl Place {
 }
 
 /// The parts that an attribute stands for.
-fn parts(value: &Value) -> Option<(&str, usize)> {
-    let map = value.get("M")?;
-    let token = map.get("token")?.get("S")?.as_str()?;
-    let parts = map.get("parts")?.get("N")?.as_str()?.parse().ok()?;
-    Some((token, parts))
+fn parts(value: &Attribute) -> Option<(&str, usize)> {
+    let Attribute::Map(map) = value else {
+        return None;
+    };
+    Some((map.get("token")?.as_text()?, map.get("parts")?.as_number()?))
 }
 
 /// Whether the body that an attribute stands for is in parts.
-pub(super) fn is_apart(value: &Value) -> bool {
+pub(super) fn is_apart(value: &Attribute) -> bool {
     parts(value).is_some()
 }
 
@@ -50,9 +49,9 @@ impl DynamoDb {
         inline: Option<usize>,
         place: &Place,
         expires: i64,
-    ) -> Result<Value, StoreError> {
+    ) -> Result<Attribute, StoreError> {
         if inline.is_some_and(|inline| body.len() <= inline) {
-            return Ok(body.attribute());
+            return Ok(body.into_attribute());
         }
         let token = token()?;
         let body = body.into_deflated();
@@ -61,21 +60,24 @@ impl DynamoDb {
             .enumerate()
             .map(|(position, part)| {
                 let mut item = place.key(&token, position).attributes();
-                item.insert("data".to_owned(), bytes(part));
-                item.insert("expires".to_owned(), number(expires));
-                Write::Put(item)
+                item.insert("data".into(), Attribute::Bytes(part.to_vec()));
+                item.insert("expires".into(), number(expires));
+                Write::Put { item }
             })
             .collect();
         let count = writes.len();
         self.write(writes).await?;
-        Ok(json!({"M": {"token": text(token), "parts": number(count)}}))
+        Ok(Attribute::Map(Item::from([
+            ("token".into(), text(token)),
+            ("parts".into(), number(count)),
+        ])))
     }
 
     /// The body that an attribute stands for; none if a part of it is gone.
     pub(super) async fn body(
         &self,
         what: &str,
-        value: &Value,
+        value: &Attribute,
         place: &Place,
     ) -> Result<Option<String>, StoreError> {
         let packed = self.packed(what, value, place).await?;
@@ -86,7 +88,7 @@ impl DynamoDb {
     pub(super) async fn packed(
         &self,
         what: &str,
-        value: &Value,
+        value: &Attribute,
         place: &Place,
     ) -> Result<Option<Packed>, StoreError> {
         let Some((token, count)) = parts(value) else {
@@ -104,12 +106,13 @@ impl DynamoDb {
     }
 
     /// Removes the parts of a body that nothing stands for any more; if that fails, they go when they expire.
-    pub(super) async fn discard(&self, value: &Value, place: &Place) {
+    pub(super) async fn discard(&self, value: &Attribute, place: &Place) {
         let Some((token, count)) = parts(value) else {
             return;
         };
         let keys = (0..count).map(|number| place.key(token, number));
-        if let Err(error) = self.write(keys.map(Write::Delete).collect()).await {
+        let writes = keys.map(|key| Write::Delete { key }).collect();
+        if let Err(error) = self.write(writes).await {
             tracing::warn!(error = %error, "parts of what was replaced could not be removed");
         }
     }
@@ -118,7 +121,7 @@ impl DynamoDb {
 /// Puts a body together from the parts of it among these items; none if one is missing.
 pub(super) fn assemble(
     what: &str,
-    value: &Value,
+    value: &Attribute,
     items: &[Item],
 ) -> Result<Option<String>, StoreError> {
     let Some((token, count)) = parts(value) else {
@@ -145,8 +148,10 @@ fn gather(
         if whose == Some(token)
             && let Some(slot) = number.and_then(|number| found.get_mut(number))
         {
-            let data = item.get("data").unwrap_or(&Value::Null);
-            *slot = Some(to_bytes(what, data)?);
+            let Attribute::Bytes(data) = fields.attribute("data")? else {
+                return Err(unreadable(what, "a part of it holds no bytes"));
+            };
+            *slot = Some(data.clone());
         }
     }
     let found: Option<Vec<_>> = found.into_iter().collect();

@@ -10,7 +10,6 @@ use crate::store::approvals::{HOUR, room};
 use crate::store::encoding::{from_json, to_json};
 use crate::store::{Reservation, StoreError};
 use jiff::Timestamp;
-use serde_json::Value;
 use std::time::Duration;
 
 /// How often room is asked for when others ask at the same time: each time one of them gets it.
@@ -40,7 +39,7 @@ impl DynamoDb {
             let item = self.item(&at).await?;
             let mut places: Vec<Place> = match &item {
                 Some(item) => {
-                    let body = item.get("body").unwrap_or(&Value::Null);
+                    let body = Fields::of(RESERVATIONS, item).attribute("body")?;
                     from_json(RESERVATIONS, &unpack(RESERVATIONS, body)?)?
                 }
                 None => Vec::new(),
@@ -64,7 +63,7 @@ impl DynamoDb {
             let replace = Request::update(&at)
                 .change("SET #body = :body, #last = :token, #expires = :expires")
                 .with("ReturnValues", "NONE")
-                .value(":body", Packed::of(to_json(&places)).attribute())
+                .value(":body", Packed::of(to_json(&places)).into_attribute())
                 .value(":token", text(token()?))
                 .value(":expires", number(later(now.as_second(), KEPT)));
             let last = item

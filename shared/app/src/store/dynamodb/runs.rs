@@ -4,10 +4,10 @@ mod sweep;
 mod wake;
 
 use super::body::Packed;
-use super::call::{Key, Reading, Refused, Request, object};
+use super::call::{Key, Reading, Refused, Request};
 use super::findings::name;
 use super::index::Listing;
-use super::item::{Fields, Item, flag, micros, number, text};
+use super::item::{Attribute, Fields, Item, flag, micros, number, text};
 use super::journal::Line;
 use super::parts::{Place, is_apart};
 use super::{DynamoDb, index, token};
@@ -16,7 +16,6 @@ use crate::store::encoding::{from_json, to_json};
 use crate::store::{Expired, Page, RunFilter, RunStage, StoreError};
 use cause::Cause;
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
 /// Most bytes of a run's own body that are kept in its item, which every write of a worker pays for.
 const INLINE: usize = 6 << 10;
@@ -43,14 +42,14 @@ impl DynamoDb {
         let finding = self.keep(finding, Some(room), &place, far).await?;
         let token = token()?;
         let mut item = key.attributes();
-        let mut set = |name: &str, value: Value| item.insert(name.to_owned(), value);
+        let mut set = |name: &'static str, value| item.insert(name.into(), value);
         set("stage", text(RunStage::of(&run.state).name()));
         set("state", text(to_json(&run.state)));
         set("created", micros(run.created));
         set("updated", micros(run.updated));
         set("fence", number(0));
         set("last", text(&token));
-        set("journal", json!({"L": []}));
+        set("journal", Attribute::List(Vec::new()));
         set("length", number(0));
         if is_apart(&body) || is_apart(&finding) {
             set("apart", flag(true));
@@ -139,10 +138,11 @@ impl DynamoDb {
             while let Some(request) = next
                 && found.len() < limit
             {
-                let ask = request.clone().with("Limit", limit - found.len());
+                let left = u64::try_from(limit - found.len()).unwrap_or(u64::MAX);
+                let ask = request.clone().with("Limit", left);
                 let mut answer = self.plain(ask).await?;
-                found.extend(index::items(&mut answer));
-                next = index::following(request, &mut answer);
+                found.append(&mut answer.items);
+                next = index::following(request, answer);
             }
         }
         Ok(found)
@@ -203,26 +203,26 @@ impl DynamoDb {
             event,
         });
         let token = token()?;
-        let mut requeue = Request::update(&key)
+        let requeue = Request::update(&key)
             .change(
                 "SET #stage = :queued, #state = :state, #updated = :now, #due_in = :due_in, #due_at = :now, \
                  #journal = list_append(#journal, :lines), #length = #length + :length, #last = :token \
                  REMOVE #expires, #pause, #until",
             )
-            .only_if(&format!("#stage IN ({})", names.join(", ")))
+            .only_if(format!("#stage IN ({})", names.join(", ")))
             .with("ReturnValues", "ALL_NEW")
             .value(":queued", text(RunStage::Queued.name()))
             .value(":state", text(to_json(&RunState::Queued)))
             .value(":now", micros(now))
             .value(":due_in", text(index::partition(RUN, &key)))
-            .value(":lines", json!({"L": [line.value()]}))
+            .value(":lines", line.list())
             .value(":length", number(line.len()))
             .value(":token", text(&token));
-        for (name, stage) in names.iter().zip(stages) {
-            requeue = requeue.value(name, text(stage.name()));
-        }
+        let names = names.into_iter();
+        let stages = stages.iter().map(|stage| text(stage.name()));
+        let requeue = requeue.values(names.zip(stages));
         let item = match self.call(requeue).await {
-            Ok(answer) => object(answer, "Attributes").unwrap_or_default(),
+            Ok(answer) => answer.attributes.unwrap_or_default(),
             Err(Refused::Condition(Some(item))) if is_ours(Some(&item), &token) => item,
             Err(Refused::Condition(_)) => return Ok(None),
             Err(Refused::Store(error)) => return Err(error),
@@ -263,8 +263,8 @@ impl DynamoDb {
 
     /// What a run was made with never changes, so it is there as long as the run is.
     async fn kept(&self, item: &Item, name: &str) -> Result<String, StoreError> {
-        let id = Fields::of(RUN, item).text("sk")?;
-        let value = item.get(name).unwrap_or(&Value::Null);
+        let fields = Fields::of(RUN, item);
+        let (id, value) = (fields.text("sk")?, fields.attribute(name)?);
         let kept = self.body(RUN, value, &Place::of_run(id)).await?;
         kept.ok_or_else(|| StoreError::Permanent {
             reason: format!("a part of run `{id}` is not there"),

@@ -47,8 +47,8 @@ async fn everything(store: &Store) -> Vec<Item> {
     loop {
         let found = table.aws.json(Service::DynamoDb, "Scan", &scan);
         let mut found = found.await.unwrap();
-        let page = found["Items"].as_array().unwrap();
-        items.extend(page.iter().map(|item| item.as_object().unwrap().clone()));
+        let page = found["Items"].take();
+        items.extend(serde_json::from_value::<Vec<Item>>(page).unwrap());
         match found["LastEvaluatedKey"].take() {
             Value::Null => return items,
             last => scan["ExclusiveStartKey"] = last,

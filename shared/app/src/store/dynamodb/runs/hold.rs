@@ -5,14 +5,13 @@
 use super::{RUN, due, is_ours, key, stage};
 use crate::clock::after;
 use crate::run::{Entry, RunState};
-use crate::store::dynamodb::call::{Key, Refused, Request, object};
-use crate::store::dynamodb::item::{Fields, Item, flag, micros, number, text};
+use crate::store::dynamodb::call::{Key, Refused, Request};
+use crate::store::dynamodb::item::{Attribute, Fields, Item, flag, micros, number, text};
 use crate::store::dynamodb::journal::{self, Line};
 use crate::store::dynamodb::{DynamoDb, token};
 use crate::store::encoding::to_json;
 use crate::store::{Claim, Lease, RunStage, StoreError};
 use jiff::Timestamp;
-use serde_json::{Value, json};
 use std::time::Duration;
 
 const UNFINISHED: &str = "#stage IN (:queued, :running, :waiting)";
@@ -35,7 +34,7 @@ impl DynamoDb {
                 "SET #stage = :running, #state = :state, #owner = :owner, #fence = #fence + :one, #last = :token, \
                  #leased_until = :until, #due_at = if_not_exists(#pause, :zero) + :until, #updated = :now REMOVE #until, #woken",
             )
-            .only_if(&format!(
+            .only_if(format!(
                 "{UNFINISHED} AND (attribute_not_exists(#leased_until) OR #leased_until <= :now) \
                  AND (attribute_not_exists(#until) OR #until <= :now)"
             ))
@@ -49,7 +48,7 @@ impl DynamoDb {
             .value(":until", micros(until))
             .value(":now", micros(now));
         let item = match self.call(claim).await {
-            Ok(answer) => object(answer, "Attributes").unwrap_or_default(),
+            Ok(answer) => answer.attributes.unwrap_or_default(),
             Err(Refused::Condition(None)) => return Ok(Claim::Missing),
             // Ours, if the answer to it was lost and it was sent again.
             Err(Refused::Condition(Some(item))) if is_ours(Some(&item), &token) => item,
@@ -125,7 +124,7 @@ impl DynamoDb {
                 (false, true) => format!("{HELD} AND attribute_not_exists(#woken)"),
                 (false, false) => HELD.to_owned(),
             };
-            match self.call(settle.clone().only_if(&condition)).await {
+            match self.call(settle.clone().only_if(condition)).await {
                 Ok(_) => return Ok(()),
                 Err(Refused::Condition(found)) if is_ours(found.as_ref(), &token) => return Ok(()),
                 Err(Refused::Condition(Some(item))) if alone && is_held(&item, lease) => {
@@ -175,7 +174,7 @@ impl DynamoDb {
             set.push_str(", #until = :until");
             settle = settle.value(":until", micros(*until));
         }
-        settle.change(&format!("{set} {remove}"))
+        settle.change(format!("{set} {remove}"))
     }
 
     pub(crate) async fn append(&self, lease: &Lease, entry: &Entry) -> Result<(), StoreError> {
@@ -186,7 +185,7 @@ impl DynamoDb {
             .change(
                 "SET #journal = list_append(#journal, :lines), #length = #length + :length, #last = :token",
             )
-            .only_if(&format!(
+            .only_if(format!(
                 "{HELD} AND #length < :room AND #last <> :token"
             ))
             .value(":room", number(journal::ROOM));
@@ -241,11 +240,11 @@ impl DynamoDb {
                  #pages = list_append(if_not_exists(#pages, :none), :page)",
             )
             // The page holds the journal as it was: nothing may have come to it since.
-            .only_if(&format!("{HELD} AND #last = :before"))
+            .only_if(format!("{HELD} AND #last = :before"))
             .value(":before", text(fields.text("last")?))
             .value(":yes", flag(true))
-            .value(":none", json!({"L": []}))
-            .value(":page", json!({"L": [text(page)]}));
+            .value(":none", Attribute::List(Vec::new()))
+            .value(":page", Attribute::List(vec![text(page)]));
         match self.call(appended(turn, lease, line, &token)).await {
             Ok(_) => Ok(()),
             Err(Refused::Condition(found)) if is_ours(found.as_ref(), &token) => Ok(()),
@@ -255,7 +254,7 @@ impl DynamoDb {
     }
 }
 
-fn stages() -> [(String, Value); 3] {
+fn stages() -> [(String, Attribute); 3] {
     [RunStage::Queued, RunStage::Running, RunStage::Waiting]
         .map(|stage| (format!(":{}", stage.name()), text(stage.name())))
 }
@@ -263,7 +262,7 @@ fn stages() -> [(String, Value); 3] {
 fn appended(request: Request, lease: &Lease, line: &Line, token: &str) -> Request {
     request
         .value(":fence", number(lease.fence))
-        .value(":lines", json!({"L": [line.value()]}))
+        .value(":lines", line.list())
         .value(":length", number(line.len()))
         .value(":token", text(token))
 }

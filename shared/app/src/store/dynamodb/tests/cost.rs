@@ -119,7 +119,7 @@ async fn a_finding_and_its_run_take_as_much_room_as_is_told() {
     let bytes: usize = items
         .iter()
         .filter(|item| item.contains_key("listed_in"))
-        .map(|item| call::size(&Value::from(item.clone())))
+        .map(call::size)
         .sum();
     assert!((4_000..9_000).contains(&bytes), "{bytes}");
 }
