@@ -6,7 +6,7 @@ pub(crate) mod trie;
 
 use std::cmp::Ordering;
 
-use fearless_simd::{Level, Simd, dispatch};
+use fearless_simd::{Level, Simd, SimdBase, SimdFrom, SimdMask, dispatch, u8x64};
 
 use crate::conditions::Code;
 use crate::document::seen::Seen;
@@ -320,6 +320,8 @@ struct Screen {
     /// How many of the upper bits of a hash are taken.
     shift: u32,
     bits: Vec<u64>,
+    /// The bytes that the grams have in their middle, if these are few; else none. The last is there several times.
+    middles: Option<[u8; Self::FEW]>,
 }
 
 impl Screen {
@@ -334,7 +336,24 @@ impl Screen {
             length,
             shift: 64 - bits.ilog2(),
             bits: vec![0; bits / 64],
+            middles: None,
         }
+    }
+
+    fn of_grams(grams: &[u64], length: u8) -> Self {
+        let mut screen = Self::with_room(grams.len(), length);
+        let mut middles: Vec<u8> = grams.iter().map(|gram| middle(*gram, length)).collect();
+        middles.sort_unstable();
+        middles.dedup();
+        if let Some(last) = middles.last()
+            && middles.len() <= Self::FEW
+        {
+            screen.middles = Some(std::array::from_fn(|at| *middles.get(at).unwrap_or(last)));
+        }
+        for gram in grams {
+            screen.add(*gram);
+        }
+        screen
     }
 
     fn add(&mut self, gram: u64) {
@@ -342,13 +361,68 @@ impl Screen {
         self.bits[bit / 64] |= 1 << (bit % 64);
     }
 
-    /// Notes where a text of at most [`Self::STRETCH`] grams has some that pass; says how many.
-    fn places(&self, level: Level, text: &[u8], places: &mut [u32; Self::STRETCH]) -> usize {
-        dispatch!(level, simd => self.sift(simd, text, places))
+    /// Notes which of the first grams, at most [`Self::STRETCH`], pass; says how many. Behind the grams there are sixty-four
+    /// bytes more.
+    fn places(
+        &self,
+        level: Level,
+        bytes: &[u8],
+        grams: usize,
+        places: &mut [u32; Self::STRETCH],
+    ) -> usize {
+        dispatch!(level, simd => match self.middles {
+            Some(middles) => self.sift_some(simd, bytes, grams, middles, places),
+            None => self.sift(simd, bytes, grams, places),
+        })
+    }
+
+    /// As [`Self::places`]; looks only where a gram may have its middle.
+    #[inline(always)]
+    fn sift_some<S: Simd>(
+        &self,
+        simd: S,
+        bytes: &[u8],
+        grams: usize,
+        middles: [u8; Self::FEW],
+        places: &mut [u32; Self::STRETCH],
+    ) -> usize {
+        const BLOCK: usize = 64;
+        let length = usize::from(self.length);
+        let kept = u64::MAX >> (64 - 8 * length);
+        let middles = middles.map(|byte| u8x64::splat(simd, byte));
+        let mut count = 0;
+        let mut at = 0;
+        while at < grams {
+            let Some(block) = bytes.get(at + length / 2..).and_then(<[u8]>::first_chunk) else {
+                break;
+            };
+            let block = u8x64::simd_from(simd, *block);
+            let mut found = middles
+                .iter()
+                .fold(0, |found, byte| found | block.simd_eq(*byte).to_bitmask());
+            found &= u64::MAX >> (BLOCK - (grams - at).min(BLOCK));
+            while found != 0 {
+                let place = at + found.trailing_zeros() as usize;
+                found &= found - 1;
+                let gram = bytes.get(place..).and_then(<[u8]>::first_chunk);
+                let gram = gram.map_or(0, |gram| u64::from_le_bytes(*gram)) & kept;
+                places[count % Self::STRETCH] = place as u32;
+                count += passes(&self.bits, self.shift, gram);
+            }
+            at += BLOCK;
+        }
+        count
     }
 
     #[inline(always)]
-    fn sift<S: Simd>(&self, _: S, text: &[u8], places: &mut [u32; Self::STRETCH]) -> usize {
+    fn sift<S: Simd>(
+        &self,
+        _: S,
+        bytes: &[u8],
+        grams: usize,
+        places: &mut [u32; Self::STRETCH],
+    ) -> usize {
+        let text = &bytes[..grams + usize::from(self.length) - 1];
         let (bits, shift) = (self.bits.as_slice(), self.shift);
         let mut count = 0;
         match self.length {
@@ -400,6 +474,9 @@ impl Screen {
 
     /// Grams that are looked at in one go.
     const STRETCH: usize = 512;
+
+    /// Bytes that are looked for at once.
+    const FEW: usize = 4;
 
     #[inline(always)]
     fn bit(&self, gram: u64) -> usize {
@@ -454,6 +531,11 @@ fn few(bytes: &[u8]) -> u64 {
             .rev()
             .fold(0, |few, byte| few << 8 | u64::from(*byte)),
     }
+}
+
+/// The byte in the middle of a gram.
+fn middle(gram: u64, length: u8) -> u8 {
+    (gram >> (8 * (length / 2))) as u8
 }
 
 /// How long the grams are by which a needle is found.

@@ -3,7 +3,8 @@ use super::table::Table;
 use super::trie::{Trie, TrieBuilder};
 use super::{
     Details, Filed, Further, Glance, Group, Index, NOWHERE, SEVERAL, Scale, Screen, Slot,
-    Thresholds, WORDS, gram, gram_length, judge, key, look, mark, pivot, prefix_gram, suffix_gram,
+    Thresholds, WORDS, gram, gram_length, judge, key, look, mark, middle, pivot, prefix_gram,
+    suffix_gram,
 };
 use crate::conditions::{Asked, Code, Conditions};
 use crate::document::traits;
@@ -427,11 +428,19 @@ impl<'a> Builder<'a> {
         let slot = self.conditions.slot(code);
         let needles = self.needles(code);
         if !needles.is_empty() {
-            // Long grams are rarer in documents, whatever the rules make of them.
-            let rarest = needles
-                .iter()
-                .flat_map(|needle| grams(needle.as_bytes()))
-                .min_by_key(|(_, length, gram)| (counts[place(slot, *length, *gram)], 8 - length));
+            let all = || needles.iter().flat_map(|needle| grams(needle.as_bytes()));
+            let count = |length, gram| counts[place(slot, length, gram)];
+            let least = all().map(|(_, length, gram)| count(length, gram)).min();
+            // Among those that are nearly as rare it takes one with a blank or a sign in its middle: if all have, only few
+            // places of a text need be looked at.
+            let most = 2 * least.unwrap_or(0) + 1;
+            let rarest = all()
+                .filter(|(_, length, gram)| count(*length, *gram) <= most)
+                .min_by_key(|(_, length, gram)| {
+                    let common = middle(*gram, *length).is_ascii_alphanumeric();
+                    // Long grams are rarer in documents, whatever the rules make of them.
+                    (common, count(*length, *gram), 8 - length)
+                });
             if let Some((at, length, gram)) = rarest {
                 if let Asked::Text(..) = self.conditions.asked(code) {
                     self.index.records[pivot as usize + pivot::NEEDLE_AT] = at;
@@ -554,10 +563,8 @@ impl<'a> Builder<'a> {
                 .take_while(|other| (&other.0, &other.1) == (slot, length))
                 .count();
             let (group, rest) = grams.split_at(count);
-            let mut screen = Screen::with_room(count, *length);
-            for (_, _, gram) in group {
-                screen.add(*gram);
-            }
+            let group: Vec<u64> = group.iter().map(|(_, _, gram)| *gram).collect();
+            let screen = Screen::of_grams(&group, *length);
             let details = &mut self.details[*slot as usize];
             match length {
                 8 => details.eight_screen = Some(screen),

@@ -300,8 +300,8 @@ impl<'a, S: Simd> Search<'a, S> {
             let length = usize::from(screen.length);
             let mut start = 0;
             while start + length <= text.len() {
-                let end = text.len().min(start + Screen::STRETCH + length - 1);
-                let count = screen.places(self.simd.level(), &text[start..end], places);
+                let grams = (text.len() - start - length + 1).min(Screen::STRETCH);
+                let count = screen.places(self.simd.level(), &bytes[start..], grams, places);
                 for at in &places[..count] {
                     let at = start + *at as usize;
                     let gram = gram(&text[at..][..length]);
