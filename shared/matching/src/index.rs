@@ -1,18 +1,20 @@
 pub(crate) mod build;
+mod edges;
 pub(crate) mod hash;
+mod screen;
 pub(crate) mod search;
 pub(crate) mod table;
 pub(crate) mod trie;
 
 use std::cmp::Ordering;
 
-use fearless_simd::{Level, Simd, SimdBase, SimdFrom, SimdMask, dispatch, u8x64};
-
 use crate::conditions::Code;
 use crate::document::seen::Seen;
 use crate::document::traits::{self, Traits};
 use crate::number::Number;
 use crate::test::Comparison;
+use edges::Edges;
+use screen::Screen;
 use table::Table;
 use trie::Trie;
 
@@ -150,14 +152,8 @@ struct Slot {
 /// What only some slots need.
 #[derive(Debug, Clone, Default)]
 struct Details {
-    /// Lengths of the prefixes looked up.
-    prefixes: Vec<u32>,
-    /// Lengths of the suffixes looked up.
-    suffixes: Vec<u32>,
-    /// The last eight bytes of each prefix.
-    prefix_screen: Option<Screen>,
-    /// The first eight bytes of each suffix.
-    suffix_screen: Option<Screen>,
+    prefixes: Option<Edges>,
+    suffixes: Option<Edges>,
     /// One for each length of grams below four that is looked up.
     short_screens: Vec<Screen>,
     /// Grams of four bytes.
@@ -298,8 +294,8 @@ mod key {
     pub(super) const SUFFIX: u32 = 7;
     pub(super) const NETWORK: u32 = 8;
 
-    pub(super) fn gram(length: u8) -> u32 {
-        16 + u32::from(length)
+    pub(super) fn gram(length: usize) -> u32 {
+        16 + length as u32
     }
 
     pub(super) fn of_number(number: Number) -> u64 {
@@ -310,251 +306,6 @@ mod key {
             ),
             Number::Float(float) => !float.to_bits(),
         }
-    }
-}
-
-/// A filter of the grams of one length: says no of nearly all that are not looked up.
-#[derive(Debug, Clone)]
-struct Screen {
-    length: u8,
-    /// How many of the upper bits of a hash are taken.
-    shift: u32,
-    bits: Vec<u64>,
-    /// The bytes that the grams have in their middle, if these are few; else none. The last is there several times.
-    middles: Option<[u8; Self::FEW]>,
-}
-
-impl Screen {
-    fn with_room(grams: usize, length: u8) -> Self {
-        // What passes in error costs a look into memory; small filters are near at hand all the same.
-        let bits = (grams * 256)
-            .min(1 << 15)
-            .max(grams * 32)
-            .next_power_of_two();
-        let bits = bits.max(64);
-        Self {
-            length,
-            shift: 64 - bits.ilog2(),
-            bits: vec![0; bits / 64],
-            middles: None,
-        }
-    }
-
-    fn of_grams(grams: &[u64], length: u8) -> Self {
-        let mut screen = Self::with_room(grams.len(), length);
-        let mut middles: Vec<u8> = grams.iter().map(|gram| middle(*gram, length)).collect();
-        middles.sort_unstable();
-        middles.dedup();
-        if let Some(last) = middles.last()
-            && middles.len() <= Self::FEW
-        {
-            screen.middles = Some(std::array::from_fn(|at| *middles.get(at).unwrap_or(last)));
-        }
-        for gram in grams {
-            screen.add(*gram);
-        }
-        screen
-    }
-
-    fn add(&mut self, gram: u64) {
-        let bit = self.bit(gram);
-        self.bits[bit / 64] |= 1 << (bit % 64);
-    }
-
-    /// Notes which of the first grams, at most [`Self::STRETCH`], pass; says how many. Behind the grams there are sixty-four
-    /// bytes more.
-    fn places(
-        &self,
-        level: Level,
-        bytes: &[u8],
-        grams: usize,
-        places: &mut [u32; Self::STRETCH],
-    ) -> usize {
-        dispatch!(level, simd => match self.middles {
-            Some(middles) => self.sift_some(simd, bytes, grams, middles, places),
-            None => self.sift(simd, bytes, grams, places),
-        })
-    }
-
-    /// As [`Self::places`]; looks only where a gram may have its middle.
-    #[inline(always)]
-    fn sift_some<S: Simd>(
-        &self,
-        simd: S,
-        bytes: &[u8],
-        grams: usize,
-        middles: [u8; Self::FEW],
-        places: &mut [u32; Self::STRETCH],
-    ) -> usize {
-        const BLOCK: usize = 64;
-        let length = usize::from(self.length);
-        let kept = u64::MAX >> (64 - 8 * length);
-        let middles = middles.map(|byte| u8x64::splat(simd, byte));
-        let mut count = 0;
-        let mut at = 0;
-        while at < grams {
-            let Some(block) = bytes.get(at + length / 2..).and_then(<[u8]>::first_chunk) else {
-                break;
-            };
-            let block = u8x64::simd_from(simd, *block);
-            let mut found = middles
-                .iter()
-                .fold(0, |found, byte| found | block.simd_eq(*byte).to_bitmask());
-            found &= u64::MAX >> (BLOCK - (grams - at).min(BLOCK));
-            while found != 0 {
-                let place = at + found.trailing_zeros() as usize;
-                found &= found - 1;
-                let gram = bytes.get(place..).and_then(<[u8]>::first_chunk);
-                let gram = gram.map_or(0, |gram| u64::from_le_bytes(*gram)) & kept;
-                places[count % Self::STRETCH] = place as u32;
-                count += passes(&self.bits, self.shift, gram);
-            }
-            at += BLOCK;
-        }
-        count
-    }
-
-    #[inline(always)]
-    fn sift<S: Simd>(
-        &self,
-        _: S,
-        bytes: &[u8],
-        grams: usize,
-        places: &mut [u32; Self::STRETCH],
-    ) -> usize {
-        let text = &bytes[..grams + usize::from(self.length) - 1];
-        let (bits, shift) = (self.bits.as_slice(), self.shift);
-        let mut count = 0;
-        match self.length {
-            8 => {
-                for (at, gram) in windows::<8>(text) {
-                    let passes = passes(bits, shift, u64::from_le_bytes(*gram));
-                    // Which grams pass cannot be foreseen, so there is no branch.
-                    places[count % Self::STRETCH] = at as u32;
-                    count += passes;
-                }
-            }
-            4 => {
-                for (at, gram) in windows::<4>(text) {
-                    let passes = passes(bits, shift, u32::from_le_bytes(*gram).into());
-                    places[count % Self::STRETCH] = at as u32;
-                    count += passes;
-                }
-            }
-            length => {
-                for (at, bytes) in text.windows(usize::from(length)).enumerate() {
-                    places[count % Self::STRETCH] = at as u32;
-                    count += passes(bits, shift, gram(bytes));
-                }
-            }
-        }
-        count
-    }
-
-    /// Notes which lengths parts of a text have that pass; says how many. `part` tells where a part of some length may be
-    /// judged, in bytes that go on behind the text.
-    #[inline(always)]
-    fn lengths(
-        &self,
-        lengths: &[u32],
-        bytes: &[u8],
-        part: impl Fn(usize) -> usize,
-        places: &mut [u32; Self::STRETCH],
-    ) -> usize {
-        let (bits, shift) = (self.bits.as_slice(), self.shift);
-        let mut count = 0;
-        for length in lengths {
-            places[count % Self::STRETCH] = *length;
-            let length = *length as usize;
-            let gram = part_gram(length, few(&bytes[part(length)..]));
-            count += passes(bits, shift, gram);
-        }
-        count
-    }
-
-    /// Grams that are looked at in one go.
-    const STRETCH: usize = 512;
-
-    /// Bytes that are looked for at once.
-    const FEW: usize = 4;
-
-    #[inline(always)]
-    fn bit(&self, gram: u64) -> usize {
-        place(gram, self.shift)
-    }
-}
-
-/// One if a gram passes a filter.
-#[inline(always)]
-fn passes(bits: &[u64], shift: u32, gram: u64) -> usize {
-    let bit = place(gram, shift);
-    (bits[bit / 64] >> (bit % 64) & 1) as usize
-}
-
-/// The bit of a gram in a filter.
-#[inline(always)]
-fn place(gram: u64, shift: u32) -> usize {
-    (gram.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> shift) as usize
-}
-
-/// All runs of so many bytes, with where they begin.
-#[inline(always)]
-fn windows<const LENGTH: usize>(text: &[u8]) -> impl Iterator<Item = (usize, &[u8; LENGTH])> {
-    let runs = text.windows(LENGTH).filter_map(<[u8]>::first_chunk);
-    runs.enumerate()
-}
-
-/// What a prefix is screened by: its length and its last eight bytes, given those from there on.
-#[inline(always)]
-fn part_gram(length: usize, bytes: u64) -> u64 {
-    let kept = u64::MAX >> (64 - 8 * length.clamp(1, 8));
-    bytes & kept ^ (length as u64) << 32
-}
-
-/// What a prefix is screened by: its length and its last eight bytes.
-fn prefix_gram(prefix: &[u8]) -> u64 {
-    part_gram(prefix.len(), few(&prefix[prefix.len().saturating_sub(8)..]))
-}
-
-/// What a suffix is screened by: its length and its first eight bytes.
-fn suffix_gram(suffix: &[u8]) -> u64 {
-    part_gram(suffix.len(), few(suffix))
-}
-
-/// The first eight bytes as a number, with zeros behind what has fewer.
-#[inline(always)]
-fn few(bytes: &[u8]) -> u64 {
-    match bytes.first_chunk() {
-        Some(eight) => u64::from_le_bytes(*eight),
-        None => bytes
-            .iter()
-            .rev()
-            .fold(0, |few, byte| few << 8 | u64::from(*byte)),
-    }
-}
-
-/// The byte in the middle of a gram.
-fn middle(gram: u64, length: u8) -> u8 {
-    (gram >> (8 * (length / 2))) as u8
-}
-
-/// How long the grams are by which a needle is found.
-fn gram_length(needle: usize) -> usize {
-    if needle < 8 { needle.min(4) } else { 8 }
-}
-
-/// Up to eight bytes as a number.
-#[inline(always)]
-fn gram(bytes: &[u8]) -> u64 {
-    if let Some(eight) = bytes.first_chunk::<8>() {
-        u64::from_le_bytes(*eight)
-    } else if let Some(four) = bytes.first_chunk::<4>() {
-        u32::from_le_bytes(*four).into()
-    } else {
-        bytes
-            .iter()
-            .rev()
-            .fold(0, |gram, byte| gram << 8 | u64::from(*byte))
     }
 }
 
@@ -583,15 +334,18 @@ impl Index {
             .filter_map(|slot| slot.details.as_deref())
             .map(|details| {
                 size_of::<Details>()
-                    + 4 * (details.prefixes.capacity() + details.suffixes.capacity())
                     + details
                         .short_screens
                         .iter()
                         .chain(&details.four_screen)
                         .chain(&details.eight_screen)
-                        .chain(&details.prefix_screen)
-                        .chain(&details.suffix_screen)
-                        .map(|screen| size_of::<Screen>() + 8 * screen.bits.len())
+                        .map(Screen::bytes)
+                        .sum::<usize>()
+                    + details
+                        .prefixes
+                        .iter()
+                        .chain(&details.suffixes)
+                        .map(Edges::bytes)
                         .sum::<usize>()
                     + 2 * details.networks.capacity()
                     + (8 + size_of::<Number>()) * details.scale.numbers.capacity()

@@ -1,10 +1,11 @@
+use super::edges::{Edges, Side};
 use super::hash;
+use super::screen::{Screen, few, gram, gram_length, middle};
 use super::table::Table;
 use super::trie::{Trie, TrieBuilder};
 use super::{
-    Details, Filed, Further, Glance, Group, Index, NOWHERE, SEVERAL, Scale, Screen, Slot,
-    Thresholds, WORDS, gram, gram_length, judge, key, look, mark, middle, pivot, prefix_gram,
-    suffix_gram,
+    Details, Filed, Further, Glance, Group, Index, NOWHERE, SEVERAL, Scale, Slot, Thresholds,
+    WORDS, judge, key, look, mark, pivot,
 };
 use crate::conditions::{Asked, Code, Conditions};
 use crate::document::traits;
@@ -130,10 +131,10 @@ struct Builder<'a> {
     details: Vec<Details>,
     /// For each slot the grams of each length that are looked up, to be screened.
     grams: Vec<(u32, u8, u64)>,
-    /// The same of prefixes.
-    prefix_grams: Vec<(u32, u64)>,
+    /// For each slot the prefixes that are looked up.
+    prefixes: Vec<(u32, Box<str>)>,
     /// The same of suffixes.
-    suffix_grams: Vec<(u32, u64)>,
+    suffixes: Vec<(u32, Box<str>)>,
     /// What [`count_fours`] counts.
     fours: Vec<u32>,
 }
@@ -170,8 +171,8 @@ impl<'a> Builder<'a> {
             keys: Vec::new(),
             details,
             grams: Vec::new(),
-            prefix_grams: Vec::new(),
-            suffix_grams: Vec::new(),
+            prefixes: Vec::new(),
+            suffixes: Vec::new(),
             fours: count_fours(conditions),
         }
     }
@@ -445,7 +446,7 @@ impl<'a> Builder<'a> {
                 if let Asked::Text(..) = self.conditions.asked(code) {
                     self.index.records[pivot as usize + pivot::NEEDLE_AT] = at;
                 }
-                self.key(slot, gram, key::gram(length), pivot);
+                self.key(slot, gram, key::gram(usize::from(length)), pivot);
                 self.grams.push((slot, length, gram));
                 self.index.slots[slot as usize].looks |= look::GRAMS;
             }
@@ -455,23 +456,19 @@ impl<'a> Builder<'a> {
         let looks = match conditions.asked(code) {
             Asked::Text(operator, text) if operator == TextOperator::Equals || !text.is_empty() => {
                 let folded = fold(text);
-                let details = &mut self.details[slot as usize];
+                let hash = hash::text(folded.as_bytes());
                 let (purpose, looks) = match operator {
                     TextOperator::Equals => (key::TEXT, look::TEXT),
                     TextOperator::StartsWith => {
-                        details.prefixes.push(folded.len() as u32);
-                        self.prefix_grams
-                            .push((slot, prefix_gram(folded.as_bytes())));
+                        self.prefixes.push((slot, folded.into_boxed_str()));
                         (key::PREFIX, look::PREFIXES)
                     }
                     _ => {
-                        details.suffixes.push(folded.len() as u32);
-                        self.suffix_grams
-                            .push((slot, suffix_gram(folded.as_bytes())));
+                        self.suffixes.push((slot, folded.into_boxed_str()));
                         (key::SUFFIX, look::SUFFIXES)
                     }
                 };
-                self.key(slot, hash::text(folded.as_bytes()), purpose, pivot);
+                self.key(slot, hash, purpose, pivot);
                 looks
             }
             Asked::Other(Test::In(List::Texts(texts))) => {
@@ -573,30 +570,23 @@ impl<'a> Builder<'a> {
             }
             grams = rest;
         }
-        for (slot, screen) in screens(std::mem::take(&mut self.prefix_grams), 8) {
-            self.details[slot as usize].prefix_screen = Some(screen);
+        for (slot, prefixes) in edges(Side::Start, &mut self.prefixes) {
+            self.details[slot as usize].prefixes = Some(prefixes);
         }
-        for (slot, screen) in screens(std::mem::take(&mut self.suffix_grams), 8) {
-            self.details[slot as usize].suffix_screen = Some(screen);
+        for (slot, suffixes) in edges(Side::End, &mut self.suffixes) {
+            self.details[slot as usize].suffixes = Some(suffixes);
         }
     }
 }
 
-/// One filter for each slot that has grams.
-fn screens(mut grams: Vec<(u32, u64)>, length: u8) -> impl Iterator<Item = (u32, Screen)> {
-    grams.sort_unstable();
-    grams.dedup();
-    let groups: Vec<(u32, Screen)> = grams
-        .chunk_by(|left, right| left.0 == right.0)
-        .map(|group| {
-            let mut screen = Screen::with_room(group.len(), length);
-            for (_, gram) in group {
-                screen.add(*gram);
-            }
-            (group[0].0, screen)
-        })
-        .collect();
-    groups.into_iter()
+/// Those of each slot.
+fn edges(side: Side, all: &mut [(u32, Box<str>)]) -> impl Iterator<Item = (u32, Edges)> {
+    all.sort_unstable();
+    let slots = all.chunk_by(|left, right| left.0 == right.0);
+    slots.map(move |slot| {
+        let edges: Vec<&str> = slot.iter().map(|(_, edge)| &**edge).collect();
+        (slot[0].0, Edges::new(side, &edges))
+    })
 }
 
 /// How a condition on a text is marked; which trait must lie in which range for it to hold: its kind, where the range begins,
@@ -626,12 +616,12 @@ fn grams(needle: &[u8]) -> impl Iterator<Item = (u32, u8, u64)> {
     let length = gram_length(needle.len());
     (0..)
         .zip(needle.windows(length.max(1)))
-        .map(move |(at, gram)| (at, length as u8, super::gram(gram)))
+        .map(move |(at, gram)| (at, length as u8, few(gram)))
 }
 
 /// All runs of four bytes, with where they lie.
 fn fours(needle: &[u8]) -> impl Iterator<Item = (u32, u64)> {
-    (0..).zip(needle.windows(4).map(super::gram))
+    (0..).zip(needle.windows(4).map(gram))
 }
 
 /// How often four bytes occur in the texts that values are asked to have, by their hash.
@@ -649,16 +639,11 @@ fn count_fours(conditions: &Conditions) -> Vec<u32> {
 
 /// Where the count of a gram is kept.
 fn place(slot: u32, length: u8, gram: u64) -> usize {
-    (hash::bind(gram, slot, key::gram(length)) >> 48) as usize
+    (hash::bind(gram, slot, key::gram(usize::from(length))) >> 48) as usize
 }
 
 impl Details {
     fn settle(&mut self) {
-        for lengths in [&mut self.prefixes, &mut self.suffixes] {
-            lengths.sort_unstable();
-            lengths.dedup();
-            lengths.shrink_to_fit();
-        }
         self.networks.sort_unstable();
         self.networks.dedup();
         self.networks.shrink_to_fit();

@@ -2,10 +2,9 @@ use std::net::IpAddr;
 
 use fearless_simd::Simd;
 
-use super::{
-    Filed, Further, Glance, Group, Index, SEVERAL, Screen, gram, hash, judge, key, look, mark,
-    pivot,
-};
+use super::edges::Edges;
+use super::screen::{Screen, gram};
+use super::{Filed, Further, Glance, Group, Index, SEVERAL, hash, judge, key, look, mark, pivot};
 use crate::conditions::{Asked, Code, Conditions};
 use crate::document::Document;
 use crate::document::seen::{Seen, SeenValue};
@@ -268,36 +267,15 @@ impl<'a, S: Simd> Search<'a, S> {
         let Some(places) = kept.first_chunk_mut() else {
             return;
         };
-        if let Some(screen) = &details.prefix_screen {
-            let fit = details
-                .prefixes
-                .partition_point(|length| *length as usize <= text.len());
-            for lengths in details.prefixes[..fit].chunks(Screen::STRETCH) {
-                let last = |length: usize| length.saturating_sub(8);
-                let count = screen.lengths(lengths, bytes, last, places);
-                for length in &places[..count] {
-                    let hash = seen.hash_of_part(seen_value, 0, *length as usize);
-                    self.probe(slot, hash, key::PREFIX, value, VALUE);
-                }
-            }
+        if let Some(prefixes) = &details.prefixes {
+            self.edges(prefixes, key::PREFIX, value, seen_value, places);
         }
-        if let Some(screen) = &details.suffix_screen {
-            let fit = details
-                .suffixes
-                .partition_point(|length| *length as usize <= text.len());
-            for lengths in details.suffixes[..fit].chunks(Screen::STRETCH) {
-                let start = |length: usize| text.len() - length;
-                let count = screen.lengths(lengths, bytes, start, places);
-                for length in &places[..count] {
-                    let length = *length as usize;
-                    let hash = seen.hash_of_part(seen_value, text.len() - length, length);
-                    self.probe(slot, hash, key::SUFFIX, value, VALUE);
-                }
-            }
+        if let Some(suffixes) = &details.suffixes {
+            self.edges(suffixes, key::SUFFIX, value, seen_value, places);
         }
         let all = details.short_screens.iter();
         for screen in all.chain(&details.four_screen).chain(&details.eight_screen) {
-            let length = usize::from(screen.length);
+            let length = screen.length();
             let mut start = 0;
             while start + length <= text.len() {
                 let grams = (text.len() - start - length + 1).min(Screen::STRETCH);
@@ -305,12 +283,40 @@ impl<'a, S: Simd> Search<'a, S> {
                 for at in &places[..count] {
                     let at = start + *at as usize;
                     let gram = gram(&text[at..][..length]);
-                    self.probe(slot, gram, key::gram(screen.length), value, at as u32);
+                    self.probe(slot, gram, key::gram(length), value, at as u32);
                 }
                 start += Screen::STRETCH;
             }
         }
         self.batch.places = kept;
+    }
+
+    /// Looks up the beginnings of a text, or its ends.
+    #[inline(always)]
+    fn edges(
+        &mut self,
+        edges: &Edges,
+        purpose: u32,
+        value: u32,
+        seen_value: &SeenValue,
+        places: &mut [u32; Screen::STRETCH],
+    ) {
+        let seen = self.seen;
+        let text = seen.folded(seen_value).len();
+        let bytes = seen.folded_and_behind(seen_value);
+        let mut count = edges.short_lengths(text, bytes, places);
+        let mut long = edges.long_lengths(text).chunks(Screen::STRETCH);
+        loop {
+            for length in &places[..count] {
+                let length = *length as usize;
+                let hash = seen.hash_of_part(seen_value, edges.start(text, length), length);
+                self.probe(seen_value.slot, hash, purpose, value, VALUE);
+            }
+            let Some(lengths) = long.next() else {
+                break;
+            };
+            count = edges.passing(lengths, text, bytes, places);
+        }
     }
 
     #[inline(always)]

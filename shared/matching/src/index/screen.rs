@@ -1,0 +1,224 @@
+//! Filters that say no of nearly all runs of bytes that are not looked up.
+
+use fearless_simd::{Level, Simd, SimdBase, SimdFrom, SimdMask, dispatch, u8x64};
+
+/// A filter of the grams of one length: says no of nearly all that are not looked up.
+#[derive(Debug, Clone)]
+pub(super) struct Screen {
+    length: u8,
+    /// How many of the upper bits of a hash are taken.
+    shift: u32,
+    bits: Vec<u64>,
+    /// The bytes that the grams have in their middle, if these are few; else none. The last is there several times.
+    middles: Option<[u8; Self::FEW]>,
+}
+
+impl Screen {
+    pub(super) fn with_room(grams: usize, length: u8) -> Self {
+        // What passes in error costs a look into memory; small filters are near at hand all the same.
+        let bits = (grams * 256)
+            .min(1 << 15)
+            .max(grams * 32)
+            .next_power_of_two();
+        let bits = bits.max(64);
+        Self {
+            length,
+            shift: 64 - bits.ilog2(),
+            bits: vec![0; bits / 64],
+            middles: None,
+        }
+    }
+
+    pub(super) fn of_grams(grams: &[u64], length: u8) -> Self {
+        let mut screen = Self::with_room(grams.len(), length);
+        let mut middles: Vec<u8> = grams.iter().map(|gram| middle(*gram, length)).collect();
+        middles.sort_unstable();
+        middles.dedup();
+        if let Some(last) = middles.last()
+            && middles.len() <= Self::FEW
+        {
+            screen.middles = Some(std::array::from_fn(|at| *middles.get(at).unwrap_or(last)));
+        }
+        for gram in grams {
+            screen.add(*gram);
+        }
+        screen
+    }
+
+    /// Bytes in all.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>() + 8 * self.bits.len()
+    }
+
+    pub(super) fn add(&mut self, gram: u64) {
+        let bit = hashed(gram, self.shift);
+        self.bits[bit / 64] |= 1 << (bit % 64);
+    }
+
+    /// How long the grams are.
+    #[inline(always)]
+    pub(super) fn length(&self) -> usize {
+        usize::from(self.length)
+    }
+
+    /// Notes where grams begin that pass, of the first so many, at most [`Self::STRETCH`]; says how many do. There are
+    /// sixty-four bytes more than those of the grams.
+    pub(super) fn places(
+        &self,
+        level: Level,
+        bytes: &[u8],
+        grams: usize,
+        places: &mut [u32; Self::STRETCH],
+    ) -> usize {
+        dispatch!(level, simd => match self.middles {
+            Some(middles) => self.sift_some(simd, bytes, grams, middles, places),
+            None => self.sift(simd, bytes, grams, places),
+        })
+    }
+
+    #[inline(always)]
+    fn sift<S: Simd>(
+        &self,
+        _: S,
+        bytes: &[u8],
+        grams: usize,
+        places: &mut [u32; Self::STRETCH],
+    ) -> usize {
+        let (bits, shift, kept) = (self.bits.as_slice(), self.shift, self.kept());
+        let mut count = 0;
+        let eights = bytes.windows(8).filter_map(<[u8]>::first_chunk);
+        for (at, eight) in (0..grams as u32).zip(eights) {
+            // Which grams pass cannot be foreseen, so there is no branch.
+            places[count % Self::STRETCH] = at;
+            count += passes(bits, shift, u64::from_le_bytes(*eight) & kept);
+        }
+        count
+    }
+
+    /// As [`Self::sift`]; looks only where grams may have their middle.
+    #[inline(always)]
+    fn sift_some<S: Simd>(
+        &self,
+        simd: S,
+        bytes: &[u8],
+        grams: usize,
+        middles: [u8; Self::FEW],
+        places: &mut [u32; Self::STRETCH],
+    ) -> usize {
+        const BLOCK: usize = 64;
+        let middles = middles.map(|middle| u8x64::splat(simd, middle));
+        let (bits, shift, kept) = (self.bits.as_slice(), self.shift, self.kept());
+        let mut count = 0;
+        for at in (0..grams).step_by(BLOCK) {
+            let block = bytes.get(at + self.length() / 2..);
+            let Some(block) = block.and_then(<[u8]>::first_chunk) else {
+                break;
+            };
+            let block = u8x64::simd_from(simd, *block);
+            let found = middles.map(|middle| block.simd_eq(middle).to_bitmask());
+            let mut found = found.iter().fold(0, |all, found| all | found)
+                & u64::MAX >> (BLOCK - (grams - at).min(BLOCK));
+            while found != 0 {
+                let at = at + found.trailing_zeros() as usize;
+                found &= found - 1;
+                places[count % Self::STRETCH] = at as u32;
+                count += passes(bits, shift, few(&bytes[at..]) & kept);
+            }
+        }
+        count
+    }
+
+    /// What of eight bytes a gram is.
+    #[inline(always)]
+    fn kept(&self) -> u64 {
+        u64::MAX >> (64 - 8 * u32::from(self.length))
+    }
+
+    /// One if a gram passes, else zero.
+    #[inline(always)]
+    pub(super) fn passes(&self, gram: u64) -> usize {
+        passes(&self.bits, self.shift, gram)
+    }
+
+    /// Grams that are looked at in one go.
+    pub(super) const STRETCH: usize = 512;
+
+    /// Bytes that are looked for at once.
+    const FEW: usize = 4;
+}
+
+/// One if a gram passes a filter, else zero.
+#[inline(always)]
+fn passes(bits: &[u64], shift: u32, gram: u64) -> usize {
+    let bit = hashed(gram, shift);
+    (bits[bit / 64] >> (bit % 64) & 1) as usize
+}
+
+/// The upper bits of the hash of a few bytes.
+#[inline(always)]
+pub(super) fn hashed(few: u64, shift: u32) -> usize {
+    (few.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> shift) as usize
+}
+
+/// The first eight bytes as a number, with zeros behind what has fewer.
+#[inline(always)]
+pub(super) fn few(bytes: &[u8]) -> u64 {
+    match bytes.first_chunk() {
+        Some(eight) => u64::from_le_bytes(*eight),
+        None => bytes
+            .iter()
+            .rev()
+            .fold(0, |few, byte| few << 8 | u64::from(*byte)),
+    }
+}
+
+/// The byte in the middle of a gram.
+pub(super) fn middle(gram: u64, length: u8) -> u8 {
+    (gram >> (8 * (length / 2))) as u8
+}
+
+/// How long the grams are by which a needle is found.
+pub(super) fn gram_length(needle: usize) -> usize {
+    if needle < 8 { needle.min(4) } else { 8 }
+}
+
+/// Up to eight bytes as a number.
+#[inline(always)]
+pub(super) fn gram(bytes: &[u8]) -> u64 {
+    if let Some(eight) = bytes.first_chunk::<8>() {
+        u64::from_le_bytes(*eight)
+    } else if let Some(four) = bytes.first_chunk::<4>() {
+        u32::from_le_bytes(*four).into()
+    } else {
+        bytes
+            .iter()
+            .rev()
+            .fold(0, |gram, byte| gram << 8 | u64::from(*byte))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn looking_at_some_places_finds_all_grams(
+            needles in prop::collection::vec("[a-c]{4} [a-c-]{3}", 1..4),
+            text in "[a-c -]{0,200}",
+            length in 4usize..=8,
+        ) {
+            let grams: Vec<u64> = needles.iter().map(|needle| few(&needle.as_bytes()[8 - length..])).collect();
+            let screen = Screen::of_grams(&grams, length as u8);
+            let total = (text.len() + 1).saturating_sub(length);
+            let bytes = format!("{text}{}", "\0".repeat(64));
+            let mut places = [0; Screen::STRETCH];
+            let count = screen.places(Level::new(), bytes.as_bytes(), total, &mut places);
+            for at in 0..total {
+                let there = few(&text.as_bytes()[at..at + length]);
+                prop_assert!(!grams.contains(&there) || places[..count].contains(&(at as u32)));
+            }
+        }
+    }
+}
