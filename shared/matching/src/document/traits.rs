@@ -11,6 +11,14 @@ pub(crate) struct Trait {
     counts: u32,
 }
 
+impl Trait {
+    /// Zero if the trait may lie in a range, given where that begins and how many bits its numbers differ in at most.
+    #[inline(always)]
+    pub(crate) fn beside(self, from: u32, bits: u32) -> u32 {
+        self.value.wrapping_sub(from) >> bits & self.counts
+    }
+}
+
 /// Nothing has the trait, and zero is in hardly any range.
 const ABSENT: Trait = Trait {
     value: 0,
@@ -168,11 +176,10 @@ impl Traits {
         (value(lowest), value(highest))
     }
 
-    /// Zero if a trait may lie in a range, given where that begins and how many bits its numbers differ in at most.
+    /// All of them, by position.
     #[inline(always)]
-    pub(crate) fn beside(&self, position: u32, from: u32, bits: u32) -> u32 {
-        let Trait { value, counts } = self.all[position as usize];
-        value.wrapping_sub(from) >> bits & counts
+    pub(crate) fn all(&self) -> &[Trait] {
+        &self.all
     }
 
     /// Whether a trait that may lie in a range of no zero is known to lie there.
@@ -187,7 +194,7 @@ mod tests {
     use super::*;
 
     fn may_lie(traits: &Traits, position: u32, from: u32, bits: u32) -> bool {
-        traits.beside(position, from, bits) == 0
+        traits.all()[position as usize].beside(from, bits) == 0
     }
 
     #[test]

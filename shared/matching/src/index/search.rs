@@ -4,11 +4,13 @@ use fearless_simd::Simd;
 
 use super::edges::Edges;
 use super::screen::{Screen, gram};
-use super::{Filed, Further, Glance, Group, Index, SEVERAL, hash, judge, key, look, mark, pivot};
+use super::{
+    Filed, Further, Glance, Group, Index, SEVERAL, WORDS, hash, judge, key, look, mark, pivot,
+};
 use crate::conditions::{Asked, Code, Conditions};
 use crate::document::Document;
 use crate::document::seen::{Seen, SeenValue};
-use crate::document::traits::{self, Traits};
+use crate::document::traits::{self, Trait, Traits};
 use crate::four;
 use crate::matches::Matches;
 use crate::near;
@@ -350,7 +352,6 @@ impl<'a, S: Simd> Search<'a, S> {
             // Sets lie behind their pivot.
             near::fetch(level, &index.records, *found as usize);
             near::fetch(level, &index.records, *found as usize + 16);
-            near::fetch(level, &index.records, *found as usize + 32);
         }
         for (found, position) in hits[..count].iter().copied() {
             let Probe { value, at, .. } = probes[position as usize];
@@ -410,23 +411,27 @@ impl<'a, S: Simd> Search<'a, S> {
     /// Finds the sets that may hold.
     #[inline(always)]
     fn glance(&mut self) {
-        let (index, level, traits) = (self.index, self.simd.level(), &*self.traits);
+        let (records, traits) = (self.index.records.as_slice(), self.traits.all());
         let Batch { groups, sets, .. } = &mut *self.batch;
         let mut found = sets.len();
+        let most: usize = groups.iter().map(|part| part.count as usize).sum();
+        sets.resize(found + most, (0, 0));
+        let room = sets.as_mut_slice();
         for Part { group, count } in groups.drain(..) {
-            sets.resize(found + count as usize, (0, 0));
-            let glances = &index.records[group.first as usize..];
+            let glances = &records[group.first as usize..];
             let glances: &[Glance] = &glances.as_chunks().0[..count as usize];
-            for (at, [one, from_one, two, from_two]) in (0..).zip(glances) {
+            let (mut glance, behind) = (group.first, WORDS * group.count);
+            for [one, from_one, two, from_two] in glances {
                 let beside = beside(traits, *one, *from_one) | beside(traits, *two, *from_two);
                 // Which ones may hold cannot be foreseen, so there is no branch.
-                sets[found] = group.set(at);
+                room[found] = (glance, glance + behind);
                 found += usize::from(beside == 0);
+                glance += WORDS;
             }
         }
         sets.truncate(found);
         for (_, filed) in sets {
-            near::fetch(level, &index.records, *filed as usize);
+            near::fetch(self.simd.level(), records, *filed as usize);
         }
     }
 
@@ -544,7 +549,7 @@ impl<'a, S: Simd> Search<'a, S> {
         };
         further
             .iter()
-            .all(|[judge, from, _]| beside(self.traits, *judge, *from) == 0)
+            .all(|[judge, from, _]| beside(self.traits.all(), *judge, *from) == 0)
             && self.one_holds(&[*one, *from_one, *code_one])
             && self.one_holds(&[*two, *from_two, *code_two])
             && further.iter().all(|asked| self.one_holds(asked))
@@ -653,9 +658,9 @@ impl<'a, S: Simd> Search<'a, S> {
 
 /// Zero if the trait that a condition is about may lie in its range.
 #[inline(always)]
-fn beside(traits: &Traits, judge: u32, from: u32) -> u32 {
+fn beside(traits: &[Trait], judge: u32, from: u32) -> u32 {
     let (position, bits) = (judge & judge::POSITION, judge >> judge::SHIFT);
-    traits.beside(position, from, bits)
+    traits[position as usize].beside(from, bits)
 }
 
 /// Whether a folded text is a needle of the same length.
