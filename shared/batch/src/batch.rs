@@ -4,8 +4,7 @@ use quench_app::delivery::{Delivery, HELD_BACK, Undelivered};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
-/// Messages as a queue hands them over, as far as they are of use ("Using Lambda with Amazon SQS", example event): three
-/// quarters of what is told of a message never becomes anything.
+/// Messages as a queue hands them over, as far as they are of use ("Using Lambda with Amazon SQS", example event).
 #[derive(Debug, Default, Deserialize)]
 pub struct Batch {
     #[serde(rename = "Records")]

@@ -1,5 +1,5 @@
 use super::DynamoDb;
-use super::item::{Attribute, Item, text, unreadable};
+use super::item::{Attribute, Item, text};
 use crate::store::StoreError;
 use quench_actions::aws::{AwsError, Service};
 use serde::ser::SerializeMap;
@@ -354,10 +354,11 @@ impl DynamoDb {
                 let told = error
                     .service_error()
                     .and_then(|error| error.body.get("Item"));
+                // Read from its bytes, as all others are: one way to read an item is enough to carry along.
+                let item = told.map(|item| serde_json::from_slice(item.to_string().as_bytes()));
+                let item = item.transpose();
                 Err(Refused::Condition(
-                    told.map(Item::deserialize)
-                        .transpose()
-                        .map_err(|error| unreadable("item", &error.to_string()))?,
+                    item.map_err(|error| StoreError::unreadable("item", &error))?,
                 ))
             }
             Err(error) => Err(Refused::Store(self.fault(&error))),
