@@ -29,6 +29,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::error::Category;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -207,10 +208,10 @@ impl Aws {
         self.json_as(service, operation, body).await
     }
 
-    /// Like [`Self::json`], reading the answer as what is wanted of it; null stands for an empty one.
+    /// Like [`Self::json`], reading of the answer what a type has of it; an empty one is read as null.
     ///
     /// # Errors
-    /// See [`AwsError`]; [`AwsError::Answer`] also where the answer is none of these.
+    /// See [`AwsError`]; [`AwsError::Answer`] also where the answer has another shape.
     pub async fn json_as<T: DeserializeOwned>(
         &self,
         service: Service,
@@ -472,6 +473,14 @@ fn read_json<T: DeserializeOwned>(service: Service, answer: &Answer) -> Result<T
     };
     serde_json::from_slice(body).map_err(|error| AwsError::Answer {
         service,
-        reason: error.to_string(),
+        reason: match error.classify() {
+            // What serde says of it would quote the answer.
+            Category::Data => format!(
+                "it has another shape than it should, at line {} column {}",
+                error.line(),
+                error.column()
+            ),
+            _ => error.to_string(),
+        },
     })
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// Messages as a queue hands them over, as far as they are of use ("Using Lambda with Amazon SQS", example event).
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 pub struct Batch {
     #[serde(rename = "Records")]
     records: Vec<Message>,
@@ -16,8 +16,8 @@ pub struct Batch {
 struct Message {
     message_id: Option<String>,
     body: Option<String>,
-    attributes: Attributes,
-    message_attributes: HashMap<String, MessageAttribute>,
+    attributes: Option<Attributes>,
+    message_attributes: Option<HashMap<String, MessageAttribute>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -34,13 +34,13 @@ struct MessageAttribute {
 }
 
 /// What a queue is told of a batch: which of its messages to deliver again.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchAnswer {
     batch_item_failures: Vec<Failure>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Failure {
     item_identifier: String,
@@ -104,11 +104,13 @@ fn delivery(record: Message) -> Delivery {
     let Attributes {
         sent_timestamp: sent,
         approximate_receive_count: received,
-    } = record.attributes;
+    } = record.attributes.unwrap_or_default();
     let sent = sent.and_then(|sent| Timestamp::from_millisecond(sent.parse().ok()?).ok());
     let received = received.and_then(|received| received.parse().ok());
-    let held = record.message_attributes.get(HELD_BACK);
-    let held = held.and_then(|held| held.string_value.as_deref()?.parse().ok());
+    let held = record
+        .message_attributes
+        .and_then(|mut told| told.remove(HELD_BACK));
+    let held = held.and_then(|held| held.string_value?.parse().ok());
     let held = SignedDuration::from_secs(held.unwrap_or_default());
     Delivery {
         id: record.message_id.unwrap_or_default(),
@@ -167,6 +169,9 @@ mod tests {
             json!({"attributes": {"SentTimestamp": "soon", "ApproximateReceiveCount": "-1"}});
         let told = delivery(serde_json::from_value(record).unwrap());
         assert_eq!((told.sent, told.received), (None, 1));
+        let record = json!({"body": null, "attributes": null, "messageAttributes": null});
+        let told = delivery(serde_json::from_value(record).unwrap());
+        assert_eq!((told.sent, told.received, told.body), (None, 1, vec![]));
     }
 
     #[tokio::test]

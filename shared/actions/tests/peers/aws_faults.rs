@@ -2,6 +2,7 @@ use crate::aws_emulator::aws_of;
 use crate::http_server::{Conduct, HttpServer, Received, answer, read_request};
 use quench_actions::aws::{Aws, AwsError, Limits, Repeat, Request, Service};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -275,6 +276,18 @@ async fn a_yes_that_is_no_json_is_told() {
     let error = get_item(&aws).await.unwrap_err();
     assert!(matches!(error, AwsError::Answer { .. }), "{error:?}");
     assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_yes_of_another_shape_is_told_and_not_quoted() {
+    let (aws, _server) = against(Conduct::Says(answer(200, "", r#"{"Count": "a secret"}"#))).await;
+    let asked = json!({});
+    let read = aws.json_as::<HashMap<String, u64>>(Service::DynamoDb, "Query", &asked);
+    let error = read.await.unwrap_err();
+    assert!(matches!(error, AwsError::Answer { .. }), "{error:?}");
+    let told = error.to_string();
+    assert!(told.contains("line 1 column 20"), "{told}");
+    assert!(!format!("{told} {error:?}").contains("secret"), "{told}");
 }
 
 fn signed_at(request: &Received) -> jiff::Timestamp {

@@ -1,11 +1,15 @@
+mod request;
+
+pub(super) use request::Request;
+
 use super::DynamoDb;
 use super::item::{Attribute, Item, text};
 use crate::store::StoreError;
 use quench_actions::aws::{AwsError, Service};
-use serde::ser::SerializeMap;
+use request::{Names, Sent};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 /// How often what a batch left undone is asked for again.
@@ -80,214 +84,6 @@ impl From<StoreError> for Refused {
     }
 }
 
-/// A request in the making; attributes are written `#name` in its expressions.
-#[derive(Debug, Clone)]
-pub(super) struct Request {
-    operation: &'static str,
-    key: Option<Key>,
-    item: Option<Item>,
-    settings: Vec<(&'static str, Setting)>,
-    values: Vec<(Cow<'static, str>, Attribute)>,
-    start: Option<Item>,
-}
-
-/// What a request says besides keys, items and values.
-#[derive(Debug, Clone, Serialize)]
-#[serde(untagged)]
-pub(super) enum Setting {
-    Text(Cow<'static, str>),
-    Number(u64),
-    Flag(bool),
-}
-
-impl From<&'static str> for Setting {
-    fn from(text: &'static str) -> Setting {
-        Setting::Text(text.into())
-    }
-}
-
-impl From<String> for Setting {
-    fn from(text: String) -> Setting {
-        Setting::Text(text.into())
-    }
-}
-
-impl From<u64> for Setting {
-    fn from(number: u64) -> Setting {
-        Setting::Number(number)
-    }
-}
-
-impl From<bool> for Setting {
-    fn from(flag: bool) -> Setting {
-        Setting::Flag(flag)
-    }
-}
-
-impl Request {
-    pub(super) fn get(key: &Key) -> Request {
-        Request::of("GetItem", key).with("ConsistentRead", true)
-    }
-
-    pub(super) fn put(item: Item) -> Request {
-        Request {
-            item: Some(item),
-            ..Request::new("PutItem")
-        }
-    }
-
-    pub(super) fn update(key: &Key) -> Request {
-        Request::of("UpdateItem", key)
-    }
-
-    pub(super) fn delete(key: &Key) -> Request {
-        Request::of("DeleteItem", key)
-    }
-
-    /// Asks for items whose keys are so.
-    pub(super) fn query(condition: &'static str) -> Request {
-        Request::new("Query").with("KeyConditionExpression", condition)
-    }
-
-    fn of(operation: &'static str, key: &Key) -> Request {
-        Request {
-            key: Some(key.clone()),
-            ..Request::new(operation)
-        }
-    }
-
-    fn new(operation: &'static str) -> Request {
-        Request {
-            operation,
-            key: None,
-            item: None,
-            settings: Vec::new(),
-            values: Vec::new(),
-            start: None,
-        }
-    }
-
-    /// Says this, in the place of what was said before by this name.
-    pub(super) fn with(mut self, name: &'static str, setting: impl Into<Setting>) -> Request {
-        self.settings.retain(|(known, _)| *known != name);
-        self.settings.push((name, setting.into()));
-        self
-    }
-
-    /// What an `UpdateItem` changes.
-    pub(super) fn change(self, expression: impl Into<Setting>) -> Request {
-        self.with("UpdateExpression", expression)
-    }
-
-    /// Does nothing unless this holds; the item as it is comes back then.
-    pub(super) fn only_if(self, condition: impl Into<Setting>) -> Request {
-        self.with("ConditionExpression", condition)
-            .with("ReturnValuesOnConditionCheckFailure", "ALL_OLD")
-    }
-
-    pub(super) fn filter(self, condition: impl Into<Setting>) -> Request {
-        self.with("FilterExpression", condition)
-    }
-
-    pub(super) fn project(self, attributes: &'static str) -> Request {
-        self.with("ProjectionExpression", attributes)
-    }
-
-    pub(super) fn value(self, name: &'static str, value: Attribute) -> Request {
-        self.values([(name, value)])
-    }
-
-    pub(super) fn values<N: Into<Cow<'static, str>>>(
-        mut self,
-        values: impl IntoIterator<Item = (N, Attribute)>,
-    ) -> Request {
-        for (name, value) in values {
-            let name = name.into();
-            self.values.retain(|(known, _)| *known != name);
-            self.values.push((name, value));
-        }
-        self
-    }
-
-    /// Begins after the item of this key.
-    pub(super) fn after(self, last: Item) -> Request {
-        Request {
-            start: Some(last),
-            ..self
-        }
-    }
-
-    /// The names that its expressions mention.
-    fn names(&self) -> Names<'_> {
-        let expressions = self.settings.iter().filter_map(|setting| match setting {
-            (name, Setting::Text(text)) if name.ends_with("Expression") => Some(&**text),
-            _ => None,
-        });
-        Names(expressions.flat_map(placeholders).collect())
-    }
-}
-
-/// A request for a table, as it is sent.
-struct Sent<'a> {
-    table: &'a str,
-    request: &'a Request,
-}
-
-impl Serialize for Sent<'_> {
-    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        let Request {
-            operation: _,
-            key,
-            item,
-            settings,
-            values,
-            start,
-        } = self.request;
-        let mut map = out.serialize_map(None)?;
-        map.serialize_entry("TableName", self.table)?;
-        if let Some(key) = key {
-            map.serialize_entry("Key", key)?;
-        }
-        if let Some(item) = item {
-            map.serialize_entry("Item", item)?;
-        }
-        for (name, setting) in settings {
-            map.serialize_entry(name, setting)?;
-        }
-        let names = self.request.names();
-        if !names.0.is_empty() {
-            map.serialize_entry("ExpressionAttributeNames", &names)?;
-        }
-        if !values.is_empty() {
-            map.serialize_entry("ExpressionAttributeValues", &Values(values))?;
-        }
-        if let Some(start) = start {
-            map.serialize_entry("ExclusiveStartKey", start)?;
-        }
-        #[cfg(test)]
-        map.serialize_entry("ReturnConsumedCapacity", "TOTAL")?;
-        map.end()
-    }
-}
-
-/// The values that are given to expressions, each by a name of its own.
-struct Values<'a>(&'a [(Cow<'static, str>, Attribute)]);
-
-impl Serialize for Values<'_> {
-    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        out.collect_map(self.0.iter().map(|(name, value)| (name, value)))
-    }
-}
-
-/// Names of attributes, each as `#name`, for which it stands without the `#`.
-struct Names<'a>(BTreeSet<&'a str>);
-
-impl Serialize for Names<'_> {
-    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        out.collect_map(self.0.iter().map(|name| (name, &name[1..])))
-    }
-}
-
 /// What DynamoDB answers, as far as it matters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -309,15 +105,6 @@ pub(super) struct Answer {
 #[serde(rename_all = "PascalCase")]
 struct Left {
     keys: Vec<Key>,
-}
-
-/// The names in an expression, each with its `#`: so no name can be one that DynamoDB keeps for itself.
-fn placeholders(expression: &str) -> impl Iterator<Item = &str> {
-    expression.match_indices('#').map(|(start, _)| {
-        let rest = &expression[start..];
-        let end = rest[1..].find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
-        end.map_or(rest, |end| &rest[..=end])
-    })
 }
 
 impl DynamoDb {
@@ -353,8 +140,9 @@ impl DynamoDb {
             Err(error) if error.code() == Some("ConditionalCheckFailedException") => {
                 let told = error
                     .service_error()
-                    .and_then(|error| error.body.get("Item"));
-                // Read from its bytes, as all others are: one way to read an item is enough to carry along.
+                    .and_then(|error| error.body.get("Item"))
+                    .filter(|item| item.is_object());
+                // Written out and read again: reading it from a `Value` would be that code a second time in every function.
                 let item = told.map(|item| serde_json::from_slice(item.to_string().as_bytes()));
                 let item = item.transpose();
                 Err(Refused::Condition(
@@ -404,13 +192,11 @@ impl DynamoDb {
             while !left.is_empty() {
                 self.pause(round).await?;
                 round += 1;
-                let asked = Asked {
+                let asked = BatchRead {
                     keys: &left,
                     consistent_read: reading.consistent,
                     projection_expression: reading.attributes,
-                    expression_attribute_names: reading
-                        .attributes
-                        .map(|attributes| Names(placeholders(attributes).collect())),
+                    expression_attribute_names: reading.attributes.map(Names::of),
                 };
                 let mut answer = self.batch("BatchGetItem", asked).await?;
                 found.extend(answer.responses.remove(&*self.table).unwrap_or_default());
@@ -470,7 +256,7 @@ impl DynamoDb {
         operation: &'static str,
         asked: impl Serialize,
     ) -> Result<Answer, StoreError> {
-        let batch = Batch {
+        let batch = BatchCall {
             request_items: BTreeMap::from([(&*self.table, asked)]),
             #[cfg(test)]
             return_consumed_capacity: "TOTAL",
@@ -514,7 +300,7 @@ pub(super) struct Reading {
 /// A batch for one table.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Batch<'a, T> {
+struct BatchCall<'a, T> {
     request_items: BTreeMap<&'a str, T>,
     #[cfg(test)]
     return_consumed_capacity: &'static str,
@@ -523,7 +309,7 @@ struct Batch<'a, T> {
 /// What a batch reads.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Asked<'a> {
+struct BatchRead<'a> {
     keys: &'a [Key],
     consistent_read: bool,
     #[serde(skip_serializing_if = "Option::is_none")]

