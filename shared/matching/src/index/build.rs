@@ -315,7 +315,7 @@ impl<'a> Builder<'a> {
         ]
     }
 
-    /// As [`judge`], of a text that others are asked to have: its rarest four bytes, of those that begin where a width could
+    /// As [`judge()`], of a text that others are asked to have: its rarest four bytes, of those that begin where a width could
     /// be.
     fn rarest_four(&self, slot: u32, text: &str) -> Option<(u32, u32, u32, u32)> {
         let folded = fold(text);
