@@ -185,7 +185,8 @@ where
                 app.metrics.time(Timed::QueueAge, sent, now);
             }
             let work = in_time(left, work(app.clone(), message.body));
-            let work = tokio::spawn(work.in_current_span());
+            // Boxed: a task is moved as a whole when it begins and when it is done, and this is one of ten kilobytes.
+            let work = tokio::spawn(Box::pin(work).in_current_span());
             (message.id, message.received, work)
         })
         .collect();

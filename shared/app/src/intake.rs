@@ -161,6 +161,11 @@ pub(crate) async fn take_all(
     catalog: &Arc<Catalog>,
     findings: Vec<Finding>,
 ) -> Result<Vec<Arrival>, IntakeError> {
+    // Nearly every payload has one.
+    let findings = match <[Finding; 1]>::try_from(findings) {
+        Ok([finding]) => return Ok(vec![take(app, catalog, finding).await?]),
+        Err(findings) => findings,
+    };
     let mut by_id: BTreeMap<String, Vec<(usize, Finding)>> = BTreeMap::new();
     for (position, finding) in findings.into_iter().enumerate() {
         let same = by_id.entry(finding.id.clone()).or_default();
@@ -178,7 +183,7 @@ pub(crate) async fn take_all(
             }
             Ok::<_, IntakeError>(arrivals)
         };
-        tasks.spawn(work.in_current_span());
+        tasks.spawn(Box::pin(work).in_current_span());
     }
     let mut arrivals = Vec::new();
     let mut failed = None;
