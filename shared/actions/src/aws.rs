@@ -205,10 +205,11 @@ impl Aws {
         operation: &str,
         body: &(impl Serialize + ?Sized),
     ) -> Result<Value, AwsError> {
-        self.json_as(service, operation, body).await
+        self.json_as(service, operation, body, Repeat::Safe).await
     }
 
-    /// Like [`Self::json`], reading of the answer what a type has of it; an empty one is read as null.
+    /// Like [`Self::json`], saying whether it may be repeated, and reading of the answer what a type has of it; an empty one is
+    /// read as null.
     ///
     /// # Errors
     /// See [`AwsError`]; [`AwsError::Answer`] also where the answer has another shape.
@@ -217,34 +218,8 @@ impl Aws {
         service: Service,
         operation: &str,
         body: &(impl Serialize + ?Sized),
+        repeat: Repeat,
     ) -> Result<T, AwsError> {
-        let answer = self.ask(service, operation, body, Repeat::Safe);
-        read_json(service, &answer.await?)
-    }
-
-    /// Like [`Self::json`], saying whether it may be repeated.
-    ///
-    /// # Errors
-    /// See [`AwsError`].
-    pub async fn json_once(
-        &self,
-        service: Service,
-        operation: &str,
-        body: &(impl Serialize + ?Sized),
-        repeat: Repeat,
-    ) -> Result<Value, AwsError> {
-        let answer = self.ask(service, operation, body, repeat);
-        read_json(service, &answer.await?)
-    }
-
-    /// Calls an operation of a service that takes and gives JSON.
-    async fn ask(
-        &self,
-        service: Service,
-        operation: &str,
-        body: &(impl Serialize + ?Sized),
-        repeat: Repeat,
-    ) -> Result<Answer, AwsError> {
         let invalid = |reason: String| AwsError::Request { service, reason };
         let Some(json) = service.as_json() else {
             return Err(invalid("it has no operations in JSON".to_owned()));
@@ -262,7 +237,8 @@ impl Aws {
         request
             .headers
             .insert(HeaderName::from_static("x-amz-target"), target);
-        self.send(service, operation, request).await
+        let answer = self.send(service, operation, request).await?;
+        read_json(service, &answer)
     }
 
     /// Makes a request to a service that speaks REST with JSON; null stands for an empty answer.

@@ -8,6 +8,7 @@ use crate::process::{Memory, cpu_at_rest, memory};
 use crate::runtime_api::RuntimeApi;
 
 /// A program that Lambda would run.
+#[derive(Clone)]
 pub(crate) struct Function {
     /// Its name in the table.
     pub(crate) name: String,

@@ -34,8 +34,7 @@ const QUICK: [&str; 5] = ["alert", "recommendation", "compliance", "runner", "ma
 const MATCHING: [&str; 3] = ["alert", "recommendation", "compliance"];
 /// What is answered to a link to an approval that nobody was sent.
 const NOBODY_S_LINK: (&str, u64) = ("approve", 404);
-/// Invocations of a function that is warm, of which the median counts: the first few still find memory and caches as the start left
-/// them.
+/// Invocations of a function that is warm, of which the median counts: the first few still find memory as the start left it.
 const WARM: usize = 9;
 
 #[allow(clippy::print_stdout, reason = "the table is what this is run for")]
@@ -243,10 +242,8 @@ fn alike(calls: &Function, function: &Function) -> Function {
     let settings = settings.filter(|(name, _)| name.starts_with("MALLOC_"));
     let environment = calls.environment.iter().chain(settings).cloned().collect();
     Function {
-        name: calls.name.clone(),
-        program: calls.program.clone(),
-        arguments: Vec::new(),
         environment,
+        ..calls.clone()
     }
 }
 

@@ -175,7 +175,7 @@ async fn start(aws: &Aws, step: &StepFunctions, attempt: &Attempt) -> Result<Str
     });
     let operation = "StartExecution";
     // Express ones do not know what was started by the same name.
-    let started = aws.json_once(Service::StepFunctions, operation, &body, Repeat::Never);
+    let started = aws.json_as::<Value>(Service::StepFunctions, operation, &body, Repeat::Never);
     let error = match started.await {
         Ok(answer) => {
             let execution = answer["executionArn"].as_str();

@@ -282,7 +282,8 @@ async fn a_yes_that_is_no_json_is_told() {
 async fn a_yes_of_another_shape_is_told_and_not_quoted() {
     let (aws, _server) = against(Conduct::Says(answer(200, "", r#"{"Count": "a secret"}"#))).await;
     let asked = json!({});
-    let read = aws.json_as::<HashMap<String, u64>>(Service::DynamoDb, "Query", &asked);
+    let (service, operation) = (Service::DynamoDb, "Query");
+    let read = aws.json_as::<HashMap<String, u64>>(service, operation, &asked, Repeat::Safe);
     let error = read.await.unwrap_err();
     assert!(matches!(error, AwsError::Answer { .. }), "{error:?}");
     let told = error.to_string();

@@ -5,7 +5,7 @@ pub(super) use request::Request;
 use super::DynamoDb;
 use super::item::{Attribute, Item, text};
 use crate::store::StoreError;
-use quench_actions::aws::{AwsError, Service};
+use quench_actions::aws::{AwsError, Repeat, Service};
 use request::{Names, Sent};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::borrow::Cow;
@@ -128,8 +128,10 @@ impl DynamoDb {
     }
 
     async fn raw(&self, operation: &'static str, body: &impl Serialize) -> Result<Answer, Refused> {
-        let answer = self.aws.json_as(Service::DynamoDb, operation, body).await;
-        match answer {
+        let answer = self
+            .aws
+            .json_as(Service::DynamoDb, operation, body, Repeat::Safe);
+        match answer.await {
             Ok(answer) => {
                 // An answer may have no body at all.
                 let answer = Option::<Answer>::unwrap_or_default(answer);
@@ -196,7 +198,7 @@ impl DynamoDb {
                     keys: &left,
                     consistent_read: reading.consistent,
                     projection_expression: reading.attributes,
-                    expression_attribute_names: reading.attributes.map(Names::of),
+                    expression_attribute_names: reading.attributes.map(|names| Names::of([names])),
                 };
                 let mut answer = self.batch("BatchGetItem", asked).await?;
                 found.extend(answer.responses.remove(&*self.table).unwrap_or_default());

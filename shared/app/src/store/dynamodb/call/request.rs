@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 /// A request in the making; attributes are written `#name` in its expressions.
 #[derive(Debug, Clone)]
-pub(in crate::store::dynamodb) struct Request {
-    pub(in crate::store::dynamodb) operation: &'static str,
+pub(crate) struct Request {
+    pub(crate) operation: &'static str,
     key: Option<Key>,
     item: Option<Item>,
     settings: Vec<(&'static str, Setting)>,
@@ -19,7 +19,7 @@ pub(in crate::store::dynamodb) struct Request {
 /// What a request says besides keys, items and values.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
-pub(in crate::store::dynamodb) enum Setting {
+pub(crate) enum Setting {
     Text(Cow<'static, str>),
     Number(u64),
     Flag(bool),
@@ -50,27 +50,27 @@ impl From<bool> for Setting {
 }
 
 impl Request {
-    pub(in crate::store::dynamodb) fn get(key: &Key) -> Request {
+    pub(crate) fn get(key: &Key) -> Request {
         Request::of("GetItem", key).with("ConsistentRead", true)
     }
 
-    pub(in crate::store::dynamodb) fn put(item: Item) -> Request {
+    pub(crate) fn put(item: Item) -> Request {
         Request {
             item: Some(item),
             ..Request::new("PutItem")
         }
     }
 
-    pub(in crate::store::dynamodb) fn update(key: &Key) -> Request {
+    pub(crate) fn update(key: &Key) -> Request {
         Request::of("UpdateItem", key)
     }
 
-    pub(in crate::store::dynamodb) fn delete(key: &Key) -> Request {
+    pub(crate) fn delete(key: &Key) -> Request {
         Request::of("DeleteItem", key)
     }
 
     /// Asks for items whose keys are so.
-    pub(in crate::store::dynamodb) fn query(condition: &'static str) -> Request {
+    pub(crate) fn query(condition: &'static str) -> Request {
         Request::new("Query").with("KeyConditionExpression", condition)
     }
 
@@ -93,49 +93,36 @@ impl Request {
     }
 
     /// Says this, in the place of what was said before by this name.
-    pub(in crate::store::dynamodb) fn with(
-        mut self,
-        name: &'static str,
-        setting: impl Into<Setting>,
-    ) -> Request {
+    pub(crate) fn with(mut self, name: &'static str, setting: impl Into<Setting>) -> Request {
         self.settings.retain(|(known, _)| *known != name);
         self.settings.push((name, setting.into()));
         self
     }
 
     /// What an `UpdateItem` changes.
-    pub(in crate::store::dynamodb) fn change(
-        self,
-        expression: impl Into<Cow<'static, str>>,
-    ) -> Request {
+    pub(crate) fn change(self, expression: impl Into<Cow<'static, str>>) -> Request {
         self.with("UpdateExpression", expression.into())
     }
 
     /// Does nothing unless this holds; the item as it is comes back then.
-    pub(in crate::store::dynamodb) fn only_if(
-        self,
-        condition: impl Into<Cow<'static, str>>,
-    ) -> Request {
+    pub(crate) fn only_if(self, condition: impl Into<Cow<'static, str>>) -> Request {
         self.with("ConditionExpression", condition.into())
             .with("ReturnValuesOnConditionCheckFailure", "ALL_OLD")
     }
 
-    pub(in crate::store::dynamodb) fn filter(
-        self,
-        condition: impl Into<Cow<'static, str>>,
-    ) -> Request {
+    pub(crate) fn filter(self, condition: impl Into<Cow<'static, str>>) -> Request {
         self.with("FilterExpression", condition.into())
     }
 
-    pub(in crate::store::dynamodb) fn project(self, attributes: &'static str) -> Request {
+    pub(crate) fn project(self, attributes: &'static str) -> Request {
         self.with("ProjectionExpression", attributes)
     }
 
-    pub(in crate::store::dynamodb) fn value(self, name: &'static str, value: Attribute) -> Request {
+    pub(crate) fn value(self, name: &'static str, value: Attribute) -> Request {
         self.values([(name, value)])
     }
 
-    pub(in crate::store::dynamodb) fn values<N: Into<Cow<'static, str>>>(
+    pub(crate) fn values<N: Into<Cow<'static, str>>>(
         mut self,
         values: impl IntoIterator<Item = (N, Attribute)>,
     ) -> Request {
@@ -148,7 +135,7 @@ impl Request {
     }
 
     /// Begins after the item of this key.
-    pub(in crate::store::dynamodb) fn after(self, last: Item) -> Request {
+    pub(crate) fn after(self, last: Item) -> Request {
         Request {
             start: Some(last),
             ..self
@@ -161,14 +148,14 @@ impl Request {
             (name, Setting::Text(text)) if name.ends_with("Expression") => Some(&**text),
             _ => None,
         });
-        Names(expressions.flat_map(placeholders).collect())
+        Names::of(expressions)
     }
 }
 
 /// A request for a table, as it is sent.
-pub(in crate::store::dynamodb) struct Sent<'a> {
-    pub(in crate::store::dynamodb) table: &'a str,
-    pub(in crate::store::dynamodb) request: &'a Request,
+pub(crate) struct Sent<'a> {
+    pub(crate) table: &'a str,
+    pub(crate) request: &'a Request,
 }
 
 impl Serialize for Sent<'_> {
@@ -219,12 +206,12 @@ impl Serialize for Values<'_> {
 
 /// Names as expressions mention them, `#name`; each stands for the attribute `name`, so none can be one that DynamoDB keeps
 /// for itself.
-pub(in crate::store::dynamodb) struct Names<'a>(BTreeSet<&'a str>);
+pub(crate) struct Names<'a>(BTreeSet<&'a str>);
 
 impl<'a> Names<'a> {
-    /// Those in an expression.
-    pub(in crate::store::dynamodb) fn of(expression: &'a str) -> Names<'a> {
-        Names(placeholders(expression).collect())
+    /// Those in expressions.
+    pub(crate) fn of(expressions: impl IntoIterator<Item = &'a str>) -> Names<'a> {
+        Names(expressions.into_iter().flat_map(placeholders).collect())
     }
 }
 
