@@ -447,7 +447,9 @@ pub(crate) enum BenchMix {
     All,
     /// Two to four conditions of several operators; some rules ask for nothing rare.
     Mixed,
-    /// The same, but each rule asks for something that few findings have.
+    /// The same, but most rules ask for something that few findings have, and else for what many have.
+    Typical,
+    /// As mixed, but each rule asks for something that few findings have.
     Selective,
     /// An account each, and one condition more.
     Accounts,

@@ -205,16 +205,18 @@ impl Line {
 impl BenchMix {
     /// The mixes that are measured, with their names.
     fn mixes(self) -> &'static [(&'static str, Mix)] {
-        const ALL: [(&str, Mix); 3] = [
+        const ALL: [(&str, Mix); 4] = [
             ("mixed", Mix::Mixed),
+            ("typical", Mix::Typical),
             ("selective", Mix::Selective),
             ("accounts", Mix::Accounts),
         ];
         match self {
             Self::All => &ALL,
             Self::Mixed => &ALL[..1],
-            Self::Selective => &ALL[1..2],
-            Self::Accounts => &ALL[2..],
+            Self::Typical => &ALL[1..2],
+            Self::Selective => &ALL[2..3],
+            Self::Accounts => &ALL[3..],
         }
     }
 }

@@ -41,7 +41,8 @@ fn main() {
     println!("{} bytes a finding", bytes / FINDINGS);
     for (name, mix, counts) in [
         ("mixed", Mix::Mixed, &[10, 1_000, 10_000, 100_000][..]),
-        ("tight", Mix::Selective, &[1_000, 10_000, 100_000]),
+        ("typical", Mix::Typical, &[10, 1_000, 10_000, 100_000]),
+        ("selective", Mix::Selective, &[1_000, 10_000, 100_000]),
         ("accounts", Mix::Accounts, &[1_000, 10_000, 100_000]),
     ] {
         for count in counts {

@@ -103,11 +103,12 @@
 //!
 //! | rules | 10 | 1,000 | 10,000 | 100,000 |
 //! |---|---|---|---|---|
-//! | mixed, a hundred matches of 100,000 | 541,000 = 2.01 × | 290,000 = 1.11 × | 200,000 = 0.75 × | 82,000 = 0.30 × |
-//! | mixed, each with something rare | | 380,000 = 1.41 × | 266,000 = 1.01 × | 167,000 = 0.65 × |
-//! | an account each | | 617,000 = 2.35 × | 596,000 = 2.22 × | 523,000 = 1.95 × |
+//! | mixed, a hundred matches of 100,000 | 550,000 = 2.1 × | 290,000 = 1.09 × | 197,000 = 0.75 × | 81,000 = 0.31 × |
+//! | typical, most with something rare, eight matches | 560,000 = 2.1 × | 312,000 = 1.17 × | 240,000 = 0.90 × | 138,000 = 0.52 × |
+//! | selective, each with something rare | | 382,000 = 1.45 × | 264,000 = 1.00 × | 157,000 = 0.62 × |
+//! | an account each | | 650,000 = 2.4 × | 590,000 = 2.3 × | 540,000 = 2.0 × |
 //!
-//! Of findings parsed before, 66,000 to 435,000. At 100,000 rules the index takes 116 to 155 bytes a rule.
+//! Of findings parsed before, 62,000 to 330,000. At 100,000 rules the index takes 116 to 155 bytes a rule.
 //!
 //! Worst cases, those of `cargo bench`, in their best rounds there:
 //!

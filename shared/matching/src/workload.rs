@@ -13,8 +13,12 @@ pub enum Mix {
     /// Two to four conditions each: of twenty, twelve `equals`, four `contains`, two `starts_with`, one `ends_with`, one a
     /// comparison of numbers. Some rules ask for nothing that is rare: of 100,000, a hundred match a finding.
     Mixed,
-    /// The same, but the first condition of each asks for something that few findings have, such as an account, a user or
-    /// an instance: of 100,000, a few match a finding.
+    /// The same, but most rules ask first for something that few findings have, such as an account, a user or an instance,
+    /// and what else they have to equal many do. Of the conditions of 100,000, some 18,000 hold of a finding; 230 rules
+    /// have the rarest of theirs fulfilled, and eight match.
+    Typical,
+    /// As mixed, but the first condition of each asks for something that few findings have: of 100,000, hardly any match a
+    /// finding.
     Selective,
     /// Each rule for an account of its own, and one more `equals`.
     Accounts,
@@ -51,6 +55,16 @@ pub fn rules(count: usize, mix: Mix, seed: u64) -> Vec<Rule> {
                 Mix::Mixed => {
                     let conditions = 2 + dice.below(3);
                     (0..conditions).map(|_| dice.condition()).collect()
+                }
+                Mix::Typical => {
+                    let conditions = 1 + dice.below(3);
+                    let first = match dice.below(25) {
+                        0 => dice.condition(),
+                        _ => dice.selective(),
+                    };
+                    std::iter::once(first)
+                        .chain((0..conditions).map(|_| dice.common()))
+                        .collect()
                 }
                 Mix::Selective => {
                     let conditions = 1 + dice.below(3);
@@ -346,6 +360,16 @@ impl Dice {
                 json!(self.below(64)),
             ),
         }
+    }
+
+    /// As [`Dice::condition`], but what has to be equal is a field that has few values.
+    fn common(&mut self) -> Condition {
+        let condition = self.condition();
+        if condition.operator == Operator::Equals {
+            let (field, value) = self.label();
+            return equals(field, value);
+        }
+        condition
     }
 
     fn condition(&mut self) -> Condition {

@@ -82,17 +82,16 @@ impl Blocks {
         } else {
             LONG_STRETCH
         };
-        let (stretch, behind) = rest.split_at(rest.len().min(length));
-        near::fetch_bytes(level, &behind[..behind.len().min(STRETCH)]);
+        let length = rest.len().min(length);
         let from = self.quotes.len();
-        let to = from + stretch.len().div_ceil(BLOCK);
+        let to = from + length.div_ceil(BLOCK);
         // The one behind the last holds nothing.
-        let room = to + usize::from(behind.is_empty());
+        let room = to + usize::from(length == rest.len());
         self.quotes.resize(room, 0);
         self.brackets.resize(room, Brackets::default());
         self.lowest.resize(room, i64::MAX);
-        dispatch!(level, simd => self.look_all(simd, stretch, from));
-        self.seen += stretch.len();
+        dispatch!(level, simd => self.look_all(simd, rest, length, from));
+        self.seen += length;
         true
     }
 
@@ -226,29 +225,56 @@ impl Blocks {
         }
     }
 
-    /// Looks at a stretch, of which the first block is number `from`.
+    /// Looks at the next bytes, so many, of which the first block is number `from`.
     #[inline(always)]
-    fn look_all<S: Simd>(&mut self, simd: S, stretch: &[u8], from: usize) {
+    fn look_all<S: Simd>(&mut self, simd: S, rest: &[u8], length: usize, from: usize) {
         let mut carry = self.carry;
-        // The bits that any byte has.
+        // The bits that any byte has, and the least byte at each place of a block.
         let mut all = u8x64::splat(simd, 0);
-        let (whole, rest) = stretch.as_chunks::<BLOCK>();
+        let mut least = u8x64::splat(simd, u8::MAX);
+        let stretch = &rest[..length];
+        let (whole, last) = stretch.as_chunks::<BLOCK>();
         let places = self.quotes[from..]
             .iter_mut()
             .zip(&mut self.brackets[from..])
             .zip(&mut self.lowest[from..]);
-        for (chunk, ((quotes, brackets), lowest)) in whole.iter().zip(places) {
-            (*quotes, *brackets, *lowest) = look(simd, chunk, &mut carry, &mut all);
+        for ((at, chunk), ((quotes, brackets), lowest)) in whole.iter().enumerate().zip(places) {
+            // One at a time: when many are asked for at once, the processor waits for the first of them.
+            near::fetch(simd.level(), rest, at * BLOCK + STRETCH);
+            (*quotes, *brackets, *lowest) = look(simd, chunk, &mut carry, &mut all, &mut least);
         }
-        if !rest.is_empty() {
-            let mut last = [b' '; BLOCK];
-            last[..rest.len()].copy_from_slice(rest);
+        if !last.is_empty() {
             let at = from + whole.len();
             (self.quotes[at], self.brackets[at], self.lowest[at]) =
-                look(simd, &last, &mut carry, &mut all);
+                look(simd, &padded(last), &mut carry, &mut all, &mut least);
         }
         carry.wide |= all.simd_ge(u8x64::splat(simd, 0x80)).any_true();
+        // Where a stretch has no control character at all, as compact documents have none, that is all there is to ask.
+        if least.simd_lt(u8x64::splat(simd, b' ')).any_true() {
+            carry.controls |= self.controls(simd, stretch, from);
+        }
         self.carry = carry;
+    }
+
+    /// The control characters within strings of the stretch that was just looked at, place disregarded.
+    #[inline(always)]
+    fn controls<S: Simd>(&self, simd: S, stretch: &[u8], from: usize) -> u64 {
+        let mut in_string = self.carry.in_string;
+        let mut found = 0;
+        let mut add = |chunk: &[u8; BLOCK], quotes: u64| {
+            let strings = running_xor(simd, quotes) ^ in_string;
+            in_string = last_of_all(strings);
+            let bytes = u8x64::simd_from(simd, *chunk);
+            found |= bytes.simd_lt(u8x64::splat(simd, b' ')).to_bitmask() & strings;
+        };
+        let (whole, rest) = stretch.as_chunks::<BLOCK>();
+        for (chunk, quotes) in whole.iter().zip(&self.quotes[from..]) {
+            add(chunk, *quotes);
+        }
+        if !rest.is_empty() {
+            add(&padded(rest), self.quotes[from + whole.len()]);
+        }
+        found
     }
 }
 
@@ -265,10 +291,12 @@ fn look<S: Simd>(
     chunk: &[u8; BLOCK],
     carry: &mut Carry,
     all: &mut u8x64<S>,
+    least: &mut u8x64<S>,
 ) -> (u64, Brackets, i64) {
     let bytes = u8x64::simd_from(simd, *chunk);
     let are = |byte: u8| bytes.simd_eq(u8x64::splat(simd, byte)).to_bitmask();
     *all |= bytes;
+    *least = least.min(bytes);
     let backslashes = are(b'\\');
     let escaped = if backslashes != 0 {
         carry.backslashes |= backslashes;
@@ -279,9 +307,7 @@ fn look<S: Simd>(
     let quotes = are(b'"') & !escaped;
     // Ones from each opening quote up to its closing one.
     let in_string = running_xor(simd, quotes) ^ carry.in_string;
-    carry.in_string = ((in_string as i64) >> 63) as u64;
-    let controls = bytes.simd_lt(u8x64::splat(simd, b' ')).to_bitmask();
-    carry.controls |= controls & in_string;
+    carry.in_string = last_of_all(in_string);
     // `[` and `{` differ in one bit, and so do `]` and `}`.
     let joined = bytes | u8x64::splat(simd, 0x20);
     let opens = joined.simd_eq(u8x64::splat(simd, b'{')).to_bitmask() & !in_string;
@@ -289,6 +315,19 @@ fn look<S: Simd>(
     let lowest = carry.open - i64::from(closes.count_ones());
     carry.open = lowest + i64::from(opens.count_ones());
     (quotes, Brackets { opens, closes }, lowest)
+}
+
+/// What is less than a block, with blanks behind.
+fn padded(rest: &[u8]) -> [u8; BLOCK] {
+    let mut block = [b' '; BLOCK];
+    block[..rest.len()].copy_from_slice(rest);
+    block
+}
+
+/// All ones if the last bit is one, else zeros.
+#[inline(always)]
+fn last_of_all(bits: u64) -> u64 {
+    (bits.cast_signed() >> 63).cast_unsigned()
 }
 
 /// The characters that a backslash takes as they are, given the backslashes: those after a run of odd length.
@@ -403,6 +442,25 @@ mod tests {
                 prop_assert_eq!(positions(blocks.brackets.iter().map(|block| block.opens)), opens);
                 prop_assert_eq!(positions(blocks.brackets.iter().map(|block| block.closes)), closes);
             }
+        }
+
+        #[test]
+        fn the_first_control_character_within_a_string_is_found(
+            text in "[\\\\\"a]{0,2500}", controls in prop::collection::vec((0usize..2500, 0u8..b' '), 0..4),
+        ) {
+            let mut text = text.into_bytes();
+            for (at, control) in controls {
+                if let Some(byte) = text.get_mut(at) {
+                    *byte = control;
+                }
+            }
+            let [quotes, ..] = plainly(&text);
+            let within = |at: usize| quotes.partition_point(|quote| *quote < at) % 2 == 1;
+            let first = (0..text.len()).find(|at| text[*at] < b' ' && within(*at));
+            let end = (quotes.len() % 2 == 1).then_some(text.len());
+            let mut blocks = Blocks::default();
+            blocks.begin(&text);
+            prop_assert_eq!(blocks.finish(&text).err().map(|error| error.at), first.or(end));
         }
 
         #[test]
