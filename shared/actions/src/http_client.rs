@@ -43,7 +43,7 @@ pub struct HttpRules {
     pub authorities: Vec<CertificateDer<'static>>,
 }
 
-/// Makes HTTP requests under [`HttpRules`]; cheap to clone, and clones share their OAuth tokens.
+/// Makes HTTP requests to what its rules allow; cheap to clone, and clones share their OAuth tokens.
 #[derive(Clone)]
 pub struct HttpClient(Arc<Shared>);
 

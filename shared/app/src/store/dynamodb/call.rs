@@ -119,12 +119,18 @@ impl DynamoDb {
 
     /// Calls DynamoDB with a request that has no condition.
     pub(super) async fn plain(&self, request: Request) -> Result<Answer, StoreError> {
-        self.call(request).await.map_err(|refused| match refused {
+        let answer = self.call(request).await;
+        answer.map_err(|refused| self.unconditional(refused))
+    }
+
+    /// Why something was refused that has no condition.
+    fn unconditional(&self, refused: Refused) -> StoreError {
+        match refused {
             Refused::Store(error) => error,
             Refused::Condition(_) => StoreError::Permanent {
                 reason: format!("the table `{}` asks for what nobody asked", self.table),
             },
-        })
+        }
     }
 
     async fn raw(&self, operation: &'static str, body: &impl Serialize) -> Result<Answer, Refused> {
@@ -263,11 +269,8 @@ impl DynamoDb {
             #[cfg(test)]
             return_consumed_capacity: "TOTAL",
         };
-        match self.raw(operation, &batch).await {
-            Ok(answer) => Ok(answer),
-            Err(Refused::Store(error)) => Err(error),
-            Err(Refused::Condition(_)) => Ok(Answer::default()),
-        }
+        let answer = self.raw(operation, &batch).await;
+        answer.map_err(|refused| self.unconditional(refused))
     }
 
     async fn pause(&self, round: u32) -> Result<(), StoreError> {
