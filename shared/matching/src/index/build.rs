@@ -1,6 +1,6 @@
 use super::edges::{Edges, Side};
 use super::hash;
-use super::screen::{Screen, few, gram, gram_length, middle};
+use super::screen::{Screen, few, gram_length, middle};
 use super::table::Table;
 use super::trie::{Trie, TrieBuilder};
 use super::{
@@ -354,7 +354,7 @@ impl<'a> Builder<'a> {
             index.pivots,
         ]);
         index.pivots += 1;
-        let words = needle.as_bytes().chunks(4).map(|four| gram(four) as u32);
+        let words = needle.as_bytes().chunks(4).map(|four| few(four) as u32);
         index.records.extend(words);
     }
 
@@ -621,7 +621,7 @@ fn grams(needle: &[u8]) -> impl Iterator<Item = (u32, u8, u64)> {
 
 /// All runs of four bytes, with where they lie.
 fn fours(needle: &[u8]) -> impl Iterator<Item = (u32, u64)> {
-    (0..).zip(needle.windows(4).map(gram))
+    (0..).zip(needle.windows(4).map(few))
 }
 
 /// How often four bytes occur in the texts that values are asked to have, by their hash.

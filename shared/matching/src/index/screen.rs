@@ -163,12 +163,15 @@ pub(super) fn hashed(few: u64, shift: u32) -> usize {
 /// The first eight bytes as a number, with zeros behind what has fewer.
 #[inline(always)]
 pub(super) fn few(bytes: &[u8]) -> u64 {
-    match bytes.first_chunk() {
-        Some(eight) => u64::from_le_bytes(*eight),
-        None => bytes
+    if let Some(eight) = bytes.first_chunk() {
+        u64::from_le_bytes(*eight)
+    } else if let Ok(four) = bytes.try_into() {
+        u32::from_le_bytes(four).into()
+    } else {
+        bytes
             .iter()
             .rev()
-            .fold(0, |few, byte| few << 8 | u64::from(*byte)),
+            .fold(0, |few, byte| few << 8 | u64::from(*byte))
     }
 }
 
@@ -180,21 +183,6 @@ pub(super) fn middle(gram: u64, length: u8) -> u8 {
 /// How long the grams are by which a needle is found.
 pub(super) fn gram_length(needle: usize) -> usize {
     if needle < 8 { needle.min(4) } else { 8 }
-}
-
-/// Up to eight bytes as a number.
-#[inline(always)]
-pub(super) fn gram(bytes: &[u8]) -> u64 {
-    if let Some(eight) = bytes.first_chunk::<8>() {
-        u64::from_le_bytes(*eight)
-    } else if let Some(four) = bytes.first_chunk::<4>() {
-        u32::from_le_bytes(*four).into()
-    } else {
-        bytes
-            .iter()
-            .rev()
-            .fold(0, |gram, byte| gram << 8 | u64::from(*byte))
-    }
 }
 
 #[cfg(test)]

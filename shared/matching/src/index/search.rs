@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use fearless_simd::Simd;
 
 use super::edges::Edges;
-use super::screen::{Screen, gram};
+use super::screen::{Screen, few};
 use super::{
     Filed, Further, Glance, Group, Index, SEVERAL, WORDS, hash, judge, key, look, mark, pivot,
 };
@@ -284,7 +284,7 @@ impl<'a, S: Simd> Search<'a, S> {
                 let count = screen.places(self.simd.level(), &bytes[start..], grams, places);
                 for at in &places[..count] {
                     let at = start + *at as usize;
-                    let gram = gram(&text[at..][..length]);
+                    let gram = few(&text[at..][..length]);
                     self.probe(slot, gram, key::gram(length), value, at as u32);
                 }
                 start += Screen::STRETCH;
@@ -671,5 +671,5 @@ fn is_needle(text: &[u8], needle: &[u32]) -> bool {
     let differs = fours.iter().zip(words).fold(0, |differs, (four, word)| {
         differs | (u32::from_le_bytes(*four) ^ word)
     });
-    differs == 0 && last.first().is_none_or(|word| gram(rest) as u32 == *word)
+    differs == 0 && last.first().is_none_or(|word| few(rest) as u32 == *word)
 }
