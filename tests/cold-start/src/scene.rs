@@ -225,7 +225,9 @@ impl Scene {
             let received = self.hub.aws.ok("sqs", "receive_message", &asked);
             let messages = received["Messages"].as_array().cloned().unwrap_or_default();
             if messages.is_empty() {
-                return Err("no runs are queued".to_owned());
+                return Err(
+                    "no runs are queued: measure `alert` as well, which starts some".to_owned(),
+                );
             }
             for message in messages {
                 let seen = json!({"QueueUrl": queue, "ReceiptHandle": message["ReceiptHandle"]});
