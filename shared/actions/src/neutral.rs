@@ -59,6 +59,10 @@ fn breaks(letter: char) -> bool {
 }
 
 fn steers(letter: char) -> bool {
+    // Nearly all letters of a mail.
+    if letter.is_ascii() {
+        return letter.is_ascii_control();
+    }
     if breaks(letter) {
         return false;
     }
