@@ -308,10 +308,7 @@ impl<'a> Fields<'a> {
 
 /// A member of an object: by its exact name, else without regard to case.
 pub(crate) fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
-    let members = value.as_object()?;
-    members
-        .get(name)
-        .or_else(|| entry(value, name).map(|(_, value)| value))
+    entry(value, name).map(|(_, value)| value)
 }
 
 /// Like [`member`], with the name as it is spelled there.

@@ -185,6 +185,8 @@ fn described(
 /// The objects at a name, whether one stands alone or several in a list.
 fn objects<'a>(fields: &Fields<'a>, name: &str) -> Result<Vec<Fields<'a>>, Refusal> {
     match fields.get(name) {
+        // As most are.
+        None => Ok(Vec::new()),
         Some(Value::Object(_)) => Ok(fields.section(name)?.into_iter().collect()),
         _ => fields.sections(name),
     }
