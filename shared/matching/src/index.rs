@@ -236,13 +236,7 @@ impl Scale {
             let step = self.step(near);
             (at, end) = (self.steps[step] as usize, self.steps[step + 1] as usize);
         }
-        let step = &self.near[at..end];
-        at += if step.len() <= 16 {
-            // How many are less cannot be foreseen, so there is no branch.
-            step.iter().map(|other| usize::from(*other < near)).sum()
-        } else {
-            step.partition_point(|other| *other < near)
-        };
+        at += self.near[at..end].partition_point(|other| *other < near);
         let alike = match self.near.get(at) {
             Some(other) if *other == near => {
                 self.near[at..].partition_point(|other| *other <= near)
