@@ -57,22 +57,13 @@ pub fn rules(count: usize, mix: Mix, seed: u64) -> Vec<Rule> {
                     (0..conditions).map(|_| dice.condition()).collect()
                 }
                 Mix::Typical => {
-                    let conditions = 1 + dice.below(3);
-                    let first = match dice.below(25) {
+                    let first = |dice: &mut Dice| match dice.below(25) {
                         0 => dice.condition(),
                         _ => dice.selective(),
                     };
-                    std::iter::once(first)
-                        .chain((0..conditions).map(|_| dice.common()))
-                        .collect()
+                    dice.led_by(first, Dice::common)
                 }
-                Mix::Selective => {
-                    let conditions = 1 + dice.below(3);
-                    let first = dice.selective();
-                    std::iter::once(first)
-                        .chain((0..conditions).map(|_| dice.condition()))
-                        .collect()
-                }
+                Mix::Selective => dice.led_by(Dice::selective, Dice::condition),
                 Mix::Accounts => {
                     let (field, value) = dice.label();
                     vec![equals("account", account(number)), equals(field, value)]
@@ -360,6 +351,19 @@ impl Dice {
                 json!(self.below(64)),
             ),
         }
+    }
+
+    /// A first condition, and one to three others.
+    fn led_by(
+        &mut self,
+        first: impl Fn(&mut Self) -> Condition,
+        other: impl Fn(&mut Self) -> Condition,
+    ) -> Vec<Condition> {
+        let others = 1 + self.below(3);
+        let first = first(self);
+        std::iter::once(first)
+            .chain((0..others).map(|_| other(self)))
+            .collect()
     }
 
     /// As [`Dice::condition`], but what has to be equal is a field that has few values.
