@@ -467,6 +467,8 @@ impl Subscriber for Heard {
 #[tokio::test]
 async fn no_log_at_any_level_shows_keys() {
     let heard = Heard::default();
+    // While there is but one listener, whether a line is of interest is decided by the thread that comes to it first.
+    let _another = tracing::Dispatch::new(Heard::default());
     let listening = tracing::subscriber::set_default(heard.clone());
     let turns = vec![refused(400, "ThrottlingException"), fine()];
     let (aws, server) = against(Conduct::InTurn(turns)).await;
