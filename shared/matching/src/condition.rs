@@ -6,6 +6,21 @@ use serde_json::Value;
 /// One test of a rule: `field operator value`.
 ///
 /// Plain data, so that it can be stored; [`crate::compile`] checks it.
+///
+/// ```
+/// use quench_matching::{Condition, ValueType, check};
+/// use serde_json::json;
+///
+/// let condition: Condition = serde_json::from_value(json!({
+///     "field": "service.count",
+///     "operator": "greater_than",
+///     "value": "10",
+///     "type": "integer",
+/// }))?;
+/// assert_eq!(condition.value_type, Some(ValueType::Integer));
+/// assert_eq!(check(&condition), Ok(()));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Condition {
@@ -21,6 +36,16 @@ pub struct Condition {
 }
 
 /// What a condition asks of the value at its field.
+///
+/// ```
+/// use quench_matching::Operator;
+/// use serde_json::json;
+///
+/// let operator: Operator = serde_json::from_value(json!("less_than_or_equal"))?;
+/// assert_eq!(operator, Operator::LessThanOrEqual);
+/// assert_eq!(operator.to_string(), "less_than_or_equal");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operator {
@@ -57,8 +82,29 @@ pub enum Operator {
 }
 
 /// How a value and its expectation are read before comparison.
+///
+/// ```
+/// use quench_matching::{Condition, Operator, Rule, ValueType, compile};
+/// use serde_json::json;
+///
+/// let version = |value_type| Rule {
+///     name: "five".to_owned(),
+///     sets: vec![vec![Condition {
+///         field: "version".to_owned(),
+///         operator: Operator::Equals,
+///         value: json!("5"),
+///         value_type,
+///     }]],
+/// };
+/// let matcher = compile(&[version(None), version(Some(ValueType::Number))])?;
+/// // The value `"5"` makes a condition compare texts unless it says otherwise.
+/// assert_eq!(matcher.matches(&json!({"version": "5.0"})), [1]);
+/// assert_eq!(matcher.matches(&json!({"version": 5.0})), [0, 1]);
+/// # Ok::<(), Vec<quench_matching::InvalidRule>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ValueType {
     /// As text, compared without regard to case.
     String,

@@ -35,6 +35,7 @@ pub(crate) const DEEPEST: usize = 128;
 /// # Ok::<(), Vec<quench_matching::InvalidRule>>(())
 /// ```
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub enum Document<'a> {
     /// The value.
     Value(&'a Value),
@@ -49,8 +50,28 @@ impl<'a> From<&'a Value> for Document<'a> {
 }
 
 /// What was given is not JSON, as far as it was read.
+///
+/// ```
+/// use quench_matching::{Condition, Operator, Rule, Scratch, compile};
+///
+/// let rule = Rule {
+///     name: "one".to_owned(),
+///     sets: vec![vec![Condition {
+///         field: "id".to_owned(),
+///         operator: Operator::Equals,
+///         value: "one".into(),
+///         value_type: None,
+///     }]],
+/// };
+/// let matcher = compile(&[rule])?;
+/// let error = matcher.matches_bytes(br#"{"id": one}"#, &mut Scratch::default()).expect_err("quotes are missing");
+/// assert_eq!(error.at, 7);
+/// assert_eq!(error.to_string(), format!("byte 7 of the document: found {}", error.found));
+/// # Ok::<(), Vec<quench_matching::InvalidRule>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("byte {at} of the document: found {found}")]
+#[non_exhaustive]
 pub struct NotJson {
     /// Counted in bytes, from zero.
     pub at: usize,

@@ -158,7 +158,7 @@ fn list(
         match value_type {
             ValueType::String => {
                 // As text, such a number would be compared in a form that nobody wrote.
-                if matches!(scalar, Scalar::Number(number) if number.is_blurred()) {
+                if matches!(value, Value::Number(_)) && Number::is_blurred(value) {
                     return Err(ConditionFault::Inexact {
                         number: value.to_string(),
                     });
@@ -194,7 +194,7 @@ fn number(
     let number = found
         .number(reading(value_type))
         .ok_or_else(|| unreadable(value, value_type))?;
-    if number.is_blurred() {
+    if Number::is_blurred(value) {
         Err(ConditionFault::Inexact {
             number: value.to_string(),
         })

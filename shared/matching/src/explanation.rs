@@ -14,7 +14,29 @@ const MOST_SEEN: usize = 16;
 const LONGEST_SEEN: usize = 512;
 
 /// Why a rule matches a document, or why not.
+///
+/// ```
+/// use quench_matching::{Explanation, Rule, compile};
+/// use serde_json::json;
+///
+/// let rule: Rule = serde_json::from_value(json!({
+///     "name": "urgent",
+///     "sets": [
+///         [{"field": "severity", "operator": "at_least", "value": "high"}],
+///         [{"field": "tags.env", "operator": "equals", "value": "prod"}],
+///     ],
+/// }))?;
+/// let matcher = compile(&[rule]).expect("a valid rule");
+/// let explanation = matcher.explain(0, &json!({"severity": "low", "tags": {"env": "Prod"}}));
+/// assert!(explanation.matched);
+/// assert!(!explanation.sets[0].held && explanation.sets[1].held);
+/// // It can be stored.
+/// let text = serde_json::to_string(&explanation)?;
+/// assert_eq!(serde_json::from_str::<Explanation>(&text)?, explanation);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Explanation {
     /// Whether any set held, or the rule has none.
     pub matched: bool,
@@ -23,7 +45,27 @@ pub struct Explanation {
 }
 
 /// Why a set of conditions holds, or why not.
+///
+/// ```
+/// use quench_matching::{Rule, compile};
+/// use serde_json::json;
+///
+/// let rule: Rule = serde_json::from_value(json!({
+///     "name": "urgent",
+///     "sets": [[
+///         {"field": "severity", "operator": "at_least", "value": "high"},
+///         {"field": "tags.env", "operator": "equals", "value": "prod"},
+///     ]],
+/// }))?;
+/// let matcher = compile(&[rule]).expect("a valid rule");
+/// let set = &matcher.explain(0, &json!({"severity": "critical"})).sets[0];
+/// assert!(!set.held);
+/// let missed: Vec<&str> = set.conditions.iter().filter(|one| !one.held).map(|one| &*one.field).collect();
+/// assert_eq!(missed, ["tags.env"]);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SetExplanation {
     /// Whether all of its conditions held.
     pub held: bool,
@@ -32,7 +74,26 @@ pub struct SetExplanation {
 }
 
 /// Why a condition holds, or why not.
+///
+/// ```
+/// use quench_matching::{Operator, Rule, compile};
+/// use serde_json::json;
+///
+/// let rule: Rule = serde_json::from_value(json!({
+///     "name": "inside",
+///     "sets": [[{"field": "hosts.ip", "operator": "cidr", "value": "10.0.0.0/8"}]],
+/// }))?;
+/// let matcher = compile(&[rule]).expect("a valid rule");
+/// let document = json!({"hosts": [{"ip": "192.0.2.1"}, {"ip": "10.1.2.3"}]});
+/// let condition = &matcher.explain(0, &document).sets[0].conditions[0];
+/// assert_eq!((&*condition.field, condition.operator), ("hosts.ip", Operator::Cidr));
+/// assert_eq!(condition.expected, json!("10.0.0.0/8"));
+/// assert_eq!(condition.seen, [json!("192.0.2.1"), json!("10.1.2.3")]);
+/// assert!(condition.held);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ConditionExplanation {
     /// The field as the rule spells it.
     pub field: String,
@@ -114,11 +175,67 @@ fn shown(value: &Value) -> Value {
     match value {
         Value::String(text) => cut(text).map_or_else(|| value.clone(), Value::String),
         Value::Array(_) | Value::Object(_) => {
-            let text = value.to_string();
+            let text = begun(value);
             Value::String(cut(&text).unwrap_or(text))
         }
         _ => value.clone(),
     }
+}
+
+/// A value as JSON text: all of it if it is short enough to be shown, else somewhat more than that.
+fn begun(value: &Value) -> String {
+    enum Open<'a> {
+        Array(std::slice::Iter<'a, Value>),
+        Object(serde_json::map::Iter<'a>),
+    }
+    fn write(own: &str, text: &mut String) {
+        let shown = own.char_indices().nth(LONGEST_SEEN + 1);
+        let shown = shown.map_or(own, |(end, _)| &own[..end]);
+        text.push_str(&Value::from(shown).to_string());
+    }
+    let mut text = String::new();
+    // A stack of our own: a document that was not read from text may nest without bound.
+    let mut open = Vec::new();
+    let mut value = value;
+    // No character has more than four bytes.
+    while text.len() <= 4 * LONGEST_SEEN {
+        match value {
+            Value::Array(elements) => {
+                text.push('[');
+                open.push(Open::Array(elements.iter()));
+            }
+            Value::Object(members) => {
+                text.push('{');
+                open.push(Open::Object(members.iter()));
+            }
+            Value::String(own) => write(own, &mut text),
+            _ => text.push_str(&value.to_string()),
+        }
+        value = loop {
+            let (close, next) = match open.last_mut() {
+                None => return text,
+                Some(Open::Array(elements)) => (']', elements.next().map(|one| (None, one))),
+                Some(Open::Object(members)) => {
+                    ('}', members.next().map(|(name, one)| (Some(name), one)))
+                }
+            };
+            let Some((name, next)) = next else {
+                text.push(close);
+                open.pop();
+                continue;
+            };
+            // Texts end with their quote.
+            if !text.ends_with(['[', '{']) {
+                text.push(',');
+            }
+            if let Some(name) = name {
+                write(name, &mut text);
+                text.push(':');
+            }
+            break next;
+        };
+    }
+    text
 }
 
 /// The beginning of a text and `…`, if it is too long to be shown.
@@ -174,6 +291,55 @@ mod tests {
         );
         assert!(!explanation.held);
         assert!(explanation.seen[0].as_str().unwrap().ends_with('…'));
+    }
+
+    #[test]
+    fn values_of_any_depth_and_size_are_shown() {
+        let mut deep = json!("[");
+        for _ in 0..200_000 {
+            deep = Value::Array(vec![deep]);
+            deep = Value::Object([("a\"".to_owned(), deep)].into_iter().collect());
+        }
+        let wide = json!(vec![json!({"é": "é".repeat(2_000)}); 20]);
+        let members = [("v".to_owned(), deep), ("wide".to_owned(), wide)];
+        let mut document = Value::Object(members.into_iter().collect());
+        for field in ["v", "wide"] {
+            let explanation = explained(condition(field, Operator::Exists, json!(true)), &document);
+            let shown = explanation.seen[0].as_str().unwrap();
+            assert_eq!(shown.chars().count(), 513);
+            assert!(shown.ends_with('…'));
+        }
+        let explanation = explained(condition("v", Operator::Equals, json!(1)), &document);
+        assert!(
+            explanation.seen[0]
+                .as_str()
+                .unwrap()
+                .starts_with(r#"{"a\"":[{"a\"":[{"#)
+        );
+        // Dropping it would overflow the stack: that recursion is not ours.
+        let mut rest = document["v"].take();
+        loop {
+            rest = match rest {
+                Value::Array(mut inner) => inner.pop().unwrap_or(Value::Null),
+                Value::Object(mut inner) => inner.remove("a\"").unwrap_or(Value::Null),
+                _ => break,
+            };
+        }
+    }
+
+    #[test]
+    fn what_is_short_is_shown_as_it_is_written() {
+        let mut value = json!([[], {}, [[]], null, true, -1.5, "a\"\\\n[é", {"": [1, {"b": []}], "c{": "{"}, "[", 2]);
+        for _ in 0..2 {
+            assert_eq!(shown(&value), Value::String(value.to_string()));
+            value = json!({ "more": value, "z": [] });
+        }
+        for length in 500..520 {
+            let value = json!(["é".repeat(length)]);
+            let text = value.to_string();
+            let text = cut(&text).unwrap_or(text);
+            assert_eq!(shown(&value), Value::String(text));
+        }
     }
 
     #[test]

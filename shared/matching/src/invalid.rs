@@ -26,6 +26,7 @@ use crate::path::InvalidPath;
 /// );
 /// ```
 #[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
 pub struct InvalidRule {
     /// Name of the rule.
     pub rule: String,
@@ -58,6 +59,18 @@ impl fmt::Display for InvalidRule {
 }
 
 /// What is wrong with a rule.
+///
+/// ```
+/// use quench_matching::{Rule, RuleFault, compile};
+///
+/// let rule = |name: &str| Rule { name: name.to_owned(), sets: vec![vec![]] };
+/// let faults = compile(&[rule(""), rule("all")]).expect_err("nameless, and sets that are empty");
+/// let faults: Vec<(usize, &RuleFault)> = faults.iter().map(|one| (one.index, &one.fault)).collect();
+/// assert_eq!(
+///     faults,
+///     [(0, &RuleFault::Nameless), (0, &RuleFault::EmptySet), (1, &RuleFault::EmptySet)]
+/// );
+/// ```
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum RuleFault {
@@ -75,7 +88,22 @@ pub enum RuleFault {
 }
 
 /// A condition that cannot be compiled, with everything that is wrong with it.
+///
+/// ```
+/// use quench_matching::{Condition, Operator, check};
+///
+/// let condition = Condition {
+///     field: "tags.".to_owned(),
+///     operator: Operator::In,
+///     value: "prod".into(),
+///     value_type: None,
+/// };
+/// let invalid = check(&condition).expect_err("a dot too many, and no list");
+/// assert_eq!((&*invalid.field, invalid.operator), ("tags.", Operator::In));
+/// assert_eq!(invalid.faults.len(), 2);
+/// ```
 #[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
 pub struct InvalidCondition {
     /// The field as the condition spells it.
     pub field: String,
@@ -109,6 +137,21 @@ impl fmt::Display for InvalidCondition {
 }
 
 /// What is wrong with a condition.
+///
+/// ```
+/// use quench_matching::{Condition, ConditionFault, Operator, check};
+/// use serde_json::json;
+///
+/// let condition = Condition {
+///     field: "region".to_owned(),
+///     operator: Operator::In,
+///     value: json!([]),
+///     value_type: None,
+/// };
+/// let invalid = check(&condition).expect_err("an empty list");
+/// assert_eq!(invalid.faults, [ConditionFault::EmptyList]);
+/// assert_eq!(invalid.faults[0].to_string(), "the list is empty; name at least one value");
+/// ```
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum ConditionFault {
@@ -145,7 +188,7 @@ pub enum ConditionFault {
     },
     /// A number that a document cannot hold exactly, so that comparing with it would be a guess.
     #[error(
-        "number `{number}` cannot be compared exactly; use a whole number from -2^63 to 2^64-1, or one below 2^53 with a fraction"
+        "number `{number}` cannot be compared exactly; use a whole number from -2^63 to 2^64-1 written in full, or one below 2^53 with a fraction or an exponent"
     )]
     Inexact {
         /// The number as JSON.

@@ -3,6 +3,39 @@
 //! A [`Rule`] is sets of [`Condition`]s, each `field operator value`. [`compile`] checks rules and makes a [`Matcher`];
 //! [`Matcher::matches`] says which rules a document matches, [`Matcher::explain`] says why.
 //!
+//! ```
+//! use quench_matching::{Condition, Operator, Rule, Scratch, compile};
+//! use serde_json::json;
+//!
+//! let condition = |field: &str, operator, value| Condition {
+//!     field: field.to_owned(),
+//!     operator,
+//!     value,
+//!     value_type: None,
+//! };
+//! let production = Rule {
+//!     name: "production".to_owned(),
+//!     sets: vec![vec![
+//!         condition("resources.tags.env", Operator::StartsWith, json!("prod")),
+//!         condition("severity", Operator::AtLeast, json!("high")),
+//!     ]],
+//! };
+//! let outside = Rule {
+//!     name: "outside".to_owned(),
+//!     sets: vec![vec![condition("source.ip", Operator::Cidr, json!("203.0.113.0/24"))]],
+//! };
+//! let matcher = compile(&[production, outside]).expect("valid rules");
+//!
+//! let event = r#"{"severity": "CRITICAL", "resources": [{"tags": {"Env": "Production"}}]}"#;
+//! let mut scratch = Scratch::default();
+//! assert_eq!(matcher.matches_bytes(event.as_bytes(), &mut scratch), Ok(&[0][..]));
+//!
+//! let event = json!({"severity": "low", "source": {"ip": "198.51.100.7"}});
+//! assert!(matcher.matches(&event).is_empty());
+//! let explanation = matcher.explain(1, &event);
+//! assert_eq!(explanation.sets[0].conditions[0].seen, [json!("198.51.100.7")]);
+//! ```
+//!
 //! # Where a condition looks
 //! A field is a path: names with dots between, `resources.tags.tier`. A leading `$.` is dropped. A name with special
 //! characters goes in quotes, `tags['kubernetes.io/name']` or `tags."kubernetes.io/name"`; within quotes a backslash takes
@@ -90,7 +123,8 @@
 //! brute_force` does so for a million pairs of a random rule and a random document.
 //!
 //! ## Limits
-//! An expression is limited to 256 KiB, a document to 128 entered levels and 4 GiB. Once a [`Scratch`] has seen documents
+//! An expression is limited to 256 KiB, a document to 128 entered levels and 4 GiB. One in which the texts that rules ask
+//! about, with their foldings, come to more than 4 GiB is asked rule by rule. Once a [`Scratch`] has seen documents
 //! alike, matching allocates nothing, but for an object with ambiguous names, and for a value parsed before that nests deeper
 //! than 128. A matcher does not change: other rules are compiled anew, 100,000 in
 //! a tenth to a third of a second.
@@ -157,3 +191,8 @@ pub use matcher::Matcher;
 pub use path::InvalidPath;
 pub use rule::{Rule, check, compile};
 pub use scratch::Scratch;
+
+/// The examples of the readme hold, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -20,7 +20,20 @@ use crate::scratch::Scratch;
 /// Compiled rules, made by [`crate::compile`]; matching cannot fail.
 ///
 /// It is immutable, so threads may share it.
-#[derive(Debug, Clone, Default)]
+///
+/// ```
+/// use quench_matching::{Matcher, compile, workload};
+///
+/// let matcher: Matcher = compile(&workload::rules(100, workload::Mix::Mixed, 1))?;
+/// let document = serde_json::from_str(&workload::findings(1, 1)[0]).expect("JSON");
+/// let here = matcher.matches(&document);
+/// let there = std::thread::scope(|scope| scope.spawn(|| matcher.matches(&document)).join().expect("no panic"));
+/// assert_eq!(here, there);
+/// # Ok::<(), Vec<quench_matching::InvalidRule>>(())
+/// ```
+///
+/// By default it has no rules, as if none had been compiled.
+#[derive(Debug, Clone)]
 pub struct Matcher {
     conditions: Conditions,
     index: Index,
@@ -50,14 +63,36 @@ impl Clone for Idle {
     }
 }
 
+impl Default for Matcher {
+    fn default() -> Self {
+        Builder::new().finish()
+    }
+}
+
 impl Matcher {
     /// How many rules were compiled.
+    ///
+    /// ```
+    /// use quench_matching::{Rule, compile};
+    ///
+    /// let rule = |name: &str| Rule { name: name.to_owned(), sets: vec![] };
+    /// assert_eq!(compile(&[rule("one"), rule("other")])?.len(), 2);
+    /// # Ok::<(), Vec<quench_matching::InvalidRule>>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.rules.set_ends.len()
     }
 
     /// Whether there are no rules.
+    ///
+    /// ```
+    /// use quench_matching::{Rule, compile};
+    ///
+    /// assert!(compile(&[])?.is_empty());
+    /// assert!(!compile(&[Rule { name: "everything".to_owned(), sets: vec![] }])?.is_empty());
+    /// # Ok::<(), Vec<quench_matching::InvalidRule>>(())
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rules.set_ends.is_empty()
@@ -93,6 +128,24 @@ impl Matcher {
     }
 
     /// The rules that match a document, as ascending positions in what was compiled.
+    ///
+    /// ```
+    /// use quench_matching::{Condition, Operator, Rule, compile};
+    /// use serde_json::json;
+    ///
+    /// let region = |name: &str| Rule {
+    ///     name: name.to_owned(),
+    ///     sets: vec![vec![Condition {
+    ///         field: "region".to_owned(),
+    ///         operator: Operator::StartsWith,
+    ///         value: name.into(),
+    ///         value_type: None,
+    ///     }]],
+    /// };
+    /// let matcher = compile(&[region("eu"), region("us"), region("eu-west")])?;
+    /// assert_eq!(matcher.matches(&json!({"region": "EU-West-1"})), [0, 2]);
+    /// # Ok::<(), Vec<quench_matching::InvalidRule>>(())
+    /// ```
     #[must_use]
     pub fn matches<'d>(&self, document: impl Into<Document<'d>>) -> Vec<usize> {
         let idle = self.idle.0.lock().ok().and_then(|mut idle| idle.pop());
@@ -130,6 +183,9 @@ impl Matcher {
         }
         .walk(document);
         scratch.seen.seal(&self.index.wants, &[]);
+        if scratch.seen.overflows() {
+            return self.ask_each(document, scratch);
+        }
         let exact = scratch.visits.ambiguous.then_some(document);
         self.search(&[], exact, scratch)
     }
@@ -196,7 +252,8 @@ impl Matcher {
             return Err(NotJson::new(error.valid_up_to(), "bytes that are no UTF-8"));
         }
         scratch.seen.seal(&self.index.wants, document);
-        if !scratch.visits.ambiguous {
+        let overflows = scratch.seen.overflows();
+        if !scratch.visits.ambiguous && !overflows {
             return Ok(self.search(document, None, scratch));
         }
         let parsed: Value = serde_json::from_slice(document).map_err(|error| {
@@ -208,7 +265,19 @@ impl Matcher {
                 "no JSON",
             )
         })?;
-        Ok(self.search(document, Some(Document::Value(&parsed)), scratch))
+        let parsed = Document::Value(&parsed);
+        if overflows {
+            return Ok(self.ask_each(parsed, scratch));
+        }
+        Ok(self.search(document, Some(parsed), scratch))
+    }
+
+    /// Asks every rule, without the index: of what has more text than can be kept.
+    #[cold]
+    fn ask_each<'s>(&self, document: Document<'_>, scratch: &'s mut Scratch) -> &'s [usize] {
+        let matched = (0..self.len()).filter(|rule| self.matches_rule(*rule, document));
+        scratch.matched.extend(matched);
+        &scratch.matched
     }
 
     fn clear(&self, scratch: &mut Scratch) {
@@ -298,6 +367,14 @@ impl Matcher {
     }
 
     /// Bytes that the matcher takes on the heap, near enough: what regular expressions take is guessed.
+    ///
+    /// ```
+    /// use quench_matching::{compile, workload};
+    ///
+    /// let size = |rules| compile(&workload::rules(rules, workload::Mix::Mixed, 1)).map(|matcher| matcher.heap_size());
+    /// assert!(size(1_000)? > 2 * size(100)?);
+    /// # Ok::<(), Vec<quench_matching::InvalidRule>>(())
+    /// ```
     #[must_use]
     pub fn heap_size(&self) -> usize {
         let rules = &self.rules;
@@ -380,5 +457,174 @@ impl<'a> Builder<'a> {
             rules,
             idle: Idle::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Operator, Rule, compile};
+    use serde_json::json;
+
+    #[test]
+    fn a_matcher_without_rules_matches_nothing() {
+        let matcher = Matcher::default();
+        let mut scratch = Scratch::default();
+        let document = json!({"a": [1, {"b": "text"}], "A": 2});
+        assert!(matcher.is_empty() && !matcher.reads("a"));
+        assert!(matcher.matches(&document).is_empty());
+        let text = document.to_string();
+        let matched = matcher.matches_bytes(text.as_bytes(), &mut scratch);
+        assert_eq!(matched, Ok(&[][..]));
+    }
+
+    fn conditions(asked: &[(&str, Operator, Value)]) -> Vec<Condition> {
+        let conditions = asked.iter().map(|(field, operator, value)| Condition {
+            field: (*field).to_owned(),
+            operator: *operator,
+            value: value.clone(),
+            value_type: None,
+        });
+        conditions.collect()
+    }
+
+    fn rules(sets: impl IntoIterator<Item = Vec<Condition>>) -> Vec<Rule> {
+        let rules = sets.into_iter().map(|set| Rule {
+            name: "r".to_owned(),
+            sets: vec![set],
+        });
+        rules.collect()
+    }
+
+    #[test]
+    fn what_ambiguous_names_hide_neither_fulfils_nor_spoils_a_condition() {
+        use Operator::{Contains, Equals, Exists, GreaterThan, Matches, NotEquals, StartsWith};
+        let asked = [
+            ("a.b", Exists, json!(false)),
+            ("a.b", Exists, json!(true)),
+            ("a.b", NotEquals, json!("shown text")),
+            ("a.b", Equals, json!("hidden text")),
+            ("a.b", Contains, json!("den text")),
+            ("a.b", StartsWith, json!("hid")),
+            ("a.b", Matches, json!("d.*x")),
+            ("a.n", GreaterThan, json!(5)),
+            ("a.n", Exists, json!(false)),
+            ("a.never", Exists, json!(false)),
+        ];
+        // Alone, and beside a pivot that holds.
+        let pivot = ("kind", Equals, json!("rare"));
+        let alone = asked
+            .iter()
+            .map(|one| conditions(std::slice::from_ref(one)));
+        let beside = asked
+            .iter()
+            .map(|one| conditions(&[pivot.clone(), one.clone()]));
+        let twice = beside.clone();
+        let matcher = compile(&rules(alone.chain(beside).chain(twice))).unwrap();
+        let mut scratch = Scratch::default();
+        let hidden = r#"{"b": "hidden text", "n": 9}"#;
+        for (shown, expected) in [
+            (r#"{}"#, vec![0, 8, 9]),
+            (r#"{"b": "shown text"}"#, vec![1, 8, 9]),
+            (r#"{"b": "other", "n": 6}"#, vec![1, 2, 7, 9]),
+            (
+                r#"{"b": ["other", "Hidden Text"]}"#,
+                vec![1, 2, 3, 4, 5, 6, 8, 9],
+            ),
+        ] {
+            let all = (0..3).flat_map(|round| expected.iter().map(move |one| one + 10 * round));
+            let all: Vec<usize> = all.collect();
+            // Of equal names the last counts, of others the one spelled the same.
+            for members in [
+                format!(r#""A": {hidden}, "a": {shown}"#),
+                format!(r#""a": {shown}, "A": {hidden}"#),
+                format!(r#""a": {hidden}, "a": {shown}"#),
+            ] {
+                let text = format!(r#"{{"kind": "rare", {members}}}"#);
+                let matched = matcher.matches_bytes(text.as_bytes(), &mut scratch);
+                assert_eq!(matched, Ok(&all[..]), "{text}");
+                let parsed: Value = serde_json::from_str(&text).unwrap();
+                assert_eq!(matcher.matches_value(&parsed, &mut scratch), all, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn more_text_than_can_be_kept_is_asked_without_the_index() {
+        let asked = [
+            ("a", Operator::Equals, json!("last")),
+            ("a", Operator::Equals, json!("absent")),
+            ("a", Operator::StartsWith, json!("xx")),
+            ("a.0", Operator::Equals, json!("LAST")),
+            ("b", Operator::Equals, json!(1)),
+        ];
+        let sets = asked
+            .iter()
+            .map(|one| conditions(std::slice::from_ref(one)));
+        let matcher = compile(&rules(sets)).unwrap();
+        let mut scratch = Scratch::default();
+        for length in [10, 2 << 20] {
+            for text in [
+                "x".repeat(length),
+                "xé".repeat(length / 2),
+                "x\n".repeat(length / 2),
+            ] {
+                let document = json!({"a": ["first", text, "last"], "b": 1});
+                let overflows = length > 10;
+                let expected = if text.starts_with("xx") {
+                    vec![0, 2, 4]
+                } else {
+                    vec![0, 4]
+                };
+                assert_eq!(matcher.matches_value(&document, &mut scratch), expected);
+                assert_eq!(scratch.seen.overflows(), overflows);
+                let bytes = document.to_string();
+                let matched = matcher.matches_bytes(bytes.as_bytes(), &mut scratch);
+                assert_eq!(matched, Ok(&expected[..]));
+                assert_eq!(scratch.seen.overflows(), overflows);
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_rules_make_the_same_matcher() {
+        let rules = crate::workload::rules(300, crate::workload::Mix::Mixed, 7);
+        let [left, right] = [(); 2].map(|()| {
+            let mut matcher = compile(&rules).unwrap();
+            matcher.index.trie.forget_identity();
+            format!("{matcher:?}")
+        });
+        assert!(left == right, "the matchers differ");
+    }
+
+    #[test]
+    fn threads_share_a_matcher_and_own_a_scratch() {
+        fn is_shared<T: Send + Sync>(_: &T) {}
+        fn is_sent<T: Send>(_: &T) {}
+        is_shared(&Matcher::default());
+        is_sent(&Scratch::default());
+    }
+
+    #[test]
+    fn many_sets_ask_the_same_of_many_values() {
+        let second = |text: String| {
+            conditions(&[
+                ("kind", Operator::Equals, json!("rare")),
+                ("all", Operator::Equals, json!(text)),
+            ])
+        };
+        // What many other rules ask of the kind makes it the pivot.
+        let others = (0..6_000)
+            .map(|kind| conditions(&[("kind", Operator::Equals, json!(kind.to_string()))]));
+        let asked = (0..2_000).map(|rule| second(format!("value {}", rule % 2 * 100_000 + 7)));
+        let matcher = compile(&rules(asked.chain(others))).unwrap();
+        let all: Vec<String> = (0..50_000).map(|at| format!("value {at}")).collect();
+        let document = json!({"kind": "rare", "all": all});
+        let expected: Vec<usize> = (0..2_000).step_by(2).collect();
+        assert_eq!(matcher.matches(&document), expected);
+        let text = document.to_string();
+        let mut scratch = Scratch::default();
+        let matched = matcher.matches_bytes(text.as_bytes(), &mut scratch);
+        assert_eq!(matched, Ok(&expected[..]));
     }
 }

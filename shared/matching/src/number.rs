@@ -1,6 +1,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+use serde_json::Value;
+
 /// A JSON number, exact: whole numbers of 64 bits, and binary floating point for the rest.
 ///
 /// A float that is whole and within the range of the integers is held as one, so equal numbers are always held alike.
@@ -15,7 +17,7 @@ pub(crate) enum Number {
 const LOWEST: i128 = i64::MIN as i128;
 const HIGHEST: i128 = u64::MAX as i128;
 
-/// Above this, neighbouring whole numbers share one floating-point value.
+/// From here on, neighbouring whole numbers share one floating-point value.
 const EXACT_FLOAT: f64 = 9_007_199_254_740_992.0;
 
 impl Number {
@@ -44,14 +46,30 @@ impl Number {
     pub(crate) fn of_text(text: &str) -> Option<Self> {
         let text = text.trim_ascii();
         let (digits, whole) = scan(text.as_bytes())?;
-        if whole
-            && digits <= 38
-            && let Ok(number) = text.parse::<i128>()
-            && (LOWEST..=HIGHEST).contains(&number)
-        {
-            return Some(Self::Whole(number));
+        if whole && let Some(whole) = whole_of(text, digits) {
+            return Some(Self::Whole(whole));
         }
         text.parse().ok().and_then(Self::of_float)
+    }
+
+    /// Whether others than the number written are read as the same, because it is read by way of a float. What is no number
+    /// is not.
+    pub(crate) fn is_blurred(value: &Value) -> bool {
+        let float = match value {
+            // Whole numbers in full are exact, others are floats.
+            Value::Number(number) if number.is_i64() || number.is_u64() => None,
+            Value::Number(number) => number.as_f64(),
+            Value::String(text) => {
+                let text = text.trim_ascii();
+                match scan(text.as_bytes()) {
+                    Some((digits, true)) if whole_of(text, digits).is_some() => None,
+                    Some(_) => text.parse().ok(),
+                    None => None,
+                }
+            }
+            _ => None,
+        };
+        float.is_some_and(|float: f64| float.abs() >= EXACT_FLOAT)
     }
 
     /// Reads digits with a fraction, and perhaps a minus before, if they are few; nothing of all else.
@@ -81,11 +99,6 @@ impl Number {
         } else {
             float
         })
-    }
-
-    /// Whether several whole numbers would be read as this one.
-    pub(crate) fn is_blurred(self) -> bool {
-        matches!(self, Self::Float(float) if float.abs() >= EXACT_FLOAT)
     }
 
     pub(crate) fn is_whole(self) -> bool {
@@ -123,6 +136,17 @@ fn compare_mixed(whole: i128, float: f64) -> Ordering {
     } else {
         Ordering::Greater
     }
+}
+
+/// A whole number of so many digits, if it is in range.
+#[inline]
+fn whole_of(text: &str, digits: usize) -> Option<i128> {
+    let whole = if digits <= 38 {
+        text.parse().ok()
+    } else {
+        None
+    };
+    whole.filter(|whole| (LOWEST..=HIGHEST).contains(whole))
 }
 
 /// Counts the integral digits and says whether there are only such; nothing if it is no decimal number.
@@ -238,7 +262,43 @@ mod tests {
             Ordering::Less
         );
         assert_eq!(number(0.1).compare(number(0.2)), Ordering::Less);
-        assert!(text("18446744073709551616").expect("a number").is_blurred());
-        assert!(!text("0.5").expect("a number").is_blurred());
+    }
+
+    #[test]
+    fn what_is_read_by_way_of_a_float_is_exact_below_two_to_the_fifty_third() {
+        for json in [
+            "-9223372036854775809",
+            "18446744073709551616",
+            "9007199254740993.0",
+            "9007199254740992.0",
+            "-9007199254740993.0",
+            "9007199254740991.7",
+            "1e19",
+            "1e300",
+            "1234567890123456789012345678901234567890",
+        ] {
+            assert!(Number::is_blurred(&Value::from(json)), "{json}");
+            let read: Value = serde_json::from_str(json).expect("JSON");
+            assert!(Number::is_blurred(&read), "{json}");
+        }
+        for json in [
+            "-9223372036854775808",
+            "18446744073709551615",
+            "9007199254740993",
+            "9007199254740991.0",
+            "-9007199254740991.0",
+            "0.5",
+            "1e15",
+            "0",
+        ] {
+            assert!(!Number::is_blurred(&Value::from(json)), "{json}");
+            assert!(
+                !Number::is_blurred(&Value::from(format!(" {json} "))),
+                "{json}"
+            );
+            let read: Value = serde_json::from_str(json).expect("JSON");
+            assert!(!Number::is_blurred(&read), "{json}");
+        }
+        assert!(!Number::is_blurred(&Value::from("inf")));
     }
 }

@@ -22,6 +22,20 @@ pub(crate) struct Segment {
 }
 
 /// What is wrong with the path of a condition.
+///
+/// ```
+/// use quench_matching::{Condition, ConditionFault, InvalidPath, Operator, check};
+///
+/// let condition = Condition {
+///     field: "tags..env".to_owned(),
+///     operator: Operator::Exists,
+///     value: true.into(),
+///     value_type: None,
+/// };
+/// let invalid = check(&condition).expect_err("two dots in a row");
+/// let fault = InvalidPath::EmptySegment { path: "tags..env".to_owned(), position: 6 };
+/// assert_eq!(invalid.faults, [ConditionFault::Path(fault)]);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidPath {

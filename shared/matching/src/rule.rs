@@ -8,6 +8,27 @@ use crate::matcher::{Builder, Matcher};
 /// Sets of conditions: in a set all must hold, of the sets any.
 ///
 /// Without any set it matches every document.
+///
+/// ```
+/// use quench_matching::{Rule, compile};
+/// use serde_json::json;
+///
+/// let rule: Rule = serde_json::from_value(json!({
+///     "name": "urgent",
+///     "sets": [
+///         [{"field": "severity", "operator": "equals", "value": "critical"}],
+///         [
+///             {"field": "severity", "operator": "equals", "value": "high"},
+///             {"field": "tags.env", "operator": "equals", "value": "prod"},
+///         ],
+///     ],
+/// }))?;
+/// let matcher = compile(&[rule]).expect("a valid rule");
+/// assert_eq!(matcher.matches(&json!({"severity": "critical"})), [0]);
+/// assert_eq!(matcher.matches(&json!({"severity": "high", "tags": {"env": "prod"}})), [0]);
+/// assert!(matcher.matches(&json!({"severity": "high"})).is_empty());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
@@ -24,6 +45,10 @@ pub struct Rule {
 ///
 /// # Errors
 /// Every fault of every rule, in the order of the rules.
+///
+/// # Panics
+/// If rules name 2²² fields or more, have more than 2²⁸ distinct conditions, or take more than 4 GiB for the texts that they
+/// expect or 16 GiB for their sets.
 ///
 /// ```
 /// use quench_matching::{Condition, Operator, Rule, compile};

@@ -2,13 +2,36 @@
 //!
 //! The findings are events of 3 to 8 KB in the shape of an AWS threat detector's; the rules ask for values that such events
 //! have, some often and some hardly ever.
+//!
+//! ```
+//! use quench_matching::workload::{self, Mix};
+//! use quench_matching::{Scratch, compile};
+//!
+//! let matcher = compile(&workload::rules(1_000, Mix::Mixed, 3))?;
+//! let mut scratch = Scratch::default();
+//! let mut matches = 0;
+//! for finding in workload::findings(100, 7) {
+//!     matches += matcher.matches_bytes(finding.as_bytes(), &mut scratch).expect("JSON").len();
+//! }
+//! assert!(matches > 0);
+//! # Ok::<(), Vec<quench_matching::InvalidRule>>(())
+//! ```
 
 use serde_json::{Value, json};
 
 use crate::{Condition, Operator, Rule};
 
 /// What rules are made of.
+///
+/// ```
+/// use quench_matching::workload::{Mix, rules};
+///
+/// let rules = rules(2, Mix::Accounts, 1);
+/// assert_eq!(rules[0].sets[0][0].field, rules[1].sets[0][0].field);
+/// assert_ne!(rules[0].sets[0][0].value, rules[1].sets[0][0].value);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mix {
     /// Two to four conditions each: of twenty, twelve `equals`, four `contains`, two `starts_with`, one `ends_with`, one a
     /// comparison of numbers. Some rules ask for nothing that is rare: of 100,000, a hundred match a finding.

@@ -162,8 +162,34 @@ fn numbers_are_exact() {
         json!("100.0")
     ));
     assert!(holds(json!(5.0), Operator::Equals, json!("5")));
-    let fault = &faults("v", Operator::Equals, json!(18_446_744_073_709_551_616.0))[0];
-    assert!(matches!(fault, ConditionFault::Inexact { .. }), "{fault}");
+    assert!(holds(
+        json!(9_007_199_254_740_992.0),
+        Operator::Equals,
+        json!("9007199254740992")
+    ));
+    for number in [
+        "18446744073709551616",
+        "-9223372036854775809",
+        "9007199254740993.0",
+        "9007199254740992.0",
+        "-1e19",
+    ] {
+        let json: Value = serde_json::from_str(number).expect("JSON");
+        for (operator, expected) in [
+            (Operator::Equals, json.clone()),
+            (Operator::NotIn, json!([1, json])),
+            (Operator::LessThan, json),
+            (Operator::LessThan, json!(number)),
+        ] {
+            let fault = &faults("v", operator, expected)[0];
+            assert!(matches!(fault, ConditionFault::Inexact { .. }), "{fault}");
+        }
+        // As text nothing of it is lost.
+        assert!(holds(json!(number), Operator::Equals, json!(number)));
+    }
+    for number in [json!(i64::MIN), json!(9_007_199_254_740_991.0)] {
+        assert!(holds(number.clone(), Operator::Equals, number));
+    }
 }
 
 #[test]

@@ -499,7 +499,9 @@ mod tests {
             });
             let plain: u64 = plain.sum();
             prop_assert_eq!(shifted_running_xor(bits), plain);
-            prop_assert_eq!(dispatch!(Level::new(), simd => running_xor(simd, bits)), plain);
+            for level in [Level::new(), Level::baseline()] {
+                prop_assert_eq!(dispatch!(level, simd => running_xor(simd, bits)), plain);
+            }
         }
     }
 

@@ -20,6 +20,13 @@ pub(crate) mod wants {
     pub(crate) const RAW: u8 = 8;
 }
 
+/// Bytes of texts that can be told apart: where they lie is kept in thirty-two bits.
+const MOST_TEXT: usize = if cfg!(test) {
+    1 << 20
+} else {
+    u32::MAX as usize
+};
+
 /// The values of one document that rules ask about.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
@@ -281,6 +288,9 @@ impl Seen {
 
     /// Folds and hashes the texts that were noted as they are in the document.
     pub(crate) fn digest(&mut self, wants: &[u8], document: &[u8]) {
+        if self.overflows() {
+            return;
+        }
         // The widest registers fold sixty-four bytes at once.
         dispatch!(Level::new(), simd => self.digest_all(simd, wants, document));
         self.digested = self.values.len();
@@ -296,9 +306,16 @@ impl Seen {
 
     /// Digests what is left, once all values are noted.
     pub(crate) fn seal(&mut self, wants: &[u8], document: &[u8]) {
+        // All that is noted is only looked at later, so this is early enough to find that places ran out.
         self.digest(wants, document);
         // Parts are hashed in whole chunks, even the last ones.
         self.texts.extend_from_slice(&[0; hash::CHUNK]);
+    }
+
+    /// Whether there was too much to be kept. Then nothing that was noted may be looked at.
+    #[inline]
+    pub(crate) fn overflows(&self) -> bool {
+        self.texts.len() > MOST_TEXT || self.values.len() >= u32::MAX as usize
     }
 
     /// Takes notice of the traits of all texts.

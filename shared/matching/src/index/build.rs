@@ -141,7 +141,11 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn new(conditions: &'a Conditions, trie: Trie, slots: usize) -> Self {
-        assert!(slots < traits::MOST_SLOTS, "rules name at most 2^24 fields");
+        assert!(
+            slots < traits::MOST_SLOTS,
+            "rules name fewer than {} fields",
+            traits::MOST_SLOTS
+        );
         let mut index = Index {
             trie,
             wants: vec![0; slots],
@@ -648,5 +652,19 @@ impl Details {
         self.networks.dedup();
         self.networks.shrink_to_fit();
         self.short_screens.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_traits_of_all_slots_have_positions() {
+        let last = traits::MOST_SLOTS as u32 - 1;
+        let position = traits::of(last, traits::LOWEST);
+        assert!(position <= judge::POSITION);
+        assert_eq!(traits::slot(position), last);
+        assert!(last <= pivot::SLOT_BITS);
     }
 }

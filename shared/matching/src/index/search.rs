@@ -128,7 +128,7 @@ pub(crate) struct Search<'a, S> {
     pub(crate) batch: &'a mut Batch,
     /// Pivots that need not be looked at again.
     pub(crate) done: &'a mut Notes,
-    /// Conditions that were asked, and whether they hold.
+    /// Conditions that were asked, and whether they hold, to the letter of the rules for names.
     pub(crate) asked: &'a mut Notes,
     pub(crate) buffer: &'a mut Vec<u8>,
     pub(crate) matches: &'a mut Matches,
@@ -460,7 +460,7 @@ impl<'a, S: Simd> Search<'a, S> {
         }
         let words = (head[pivot::LENGTH] as usize).div_ceil(4);
         let right = self.confirm(head, &behind[..words], due)
-            && (self.exact.is_none() || self.holds_exactly(Code(head[pivot::CODE])));
+            && self.holds_so_exactly(Code(head[pivot::CODE]));
         if right {
             let group = Group {
                 first: due.pivot + (pivot::WORDS + words) as u32,
@@ -569,7 +569,7 @@ impl<'a, S: Simd> Search<'a, S> {
                 (!exact && self.seen.slot(slot).is_known_to_equal(code.0))
                     || self.equals(code, slot, *from)
             }
-            mark::SURE => !exact || self.holds(code),
+            mark::SURE => !exact || self.holds_exactly(code),
             mark::TOLD => (!exact && self.traits.is_known(position)) || self.holds(code),
             mark::HAS => self.has(code, traits::slot(position), *from, judge >> judge::SHIFT),
             mark::NONE => true,
@@ -580,19 +580,25 @@ impl<'a, S: Simd> Search<'a, S> {
     /// Whether any value of a slot is the text of a condition, given the lower half of its hash.
     fn equals(&mut self, code: Code, slot: u32, hash: u32) -> bool {
         let seen = self.seen;
+        // One value is as near at hand as the note would be; many are gone through once.
+        let ordinal =
+            (self.exact.is_some() || seen.has_several(slot)).then(|| self.conditions.ordinal(code));
+        if let Some(holds) = ordinal.and_then(|ordinal| self.asked.get(ordinal)) {
+            return holds;
+        }
         let mut alike = seen.of(slot).filter(|value| value.hash as u32 == hash);
-        let holds = alike.any(|value| self.passes(code, value));
+        let holds = alike.any(|value| self.passes(code, value)) && self.holds_so_exactly(code);
         if holds {
             seen.set_known_to_equal(slot, code.0);
         }
-        holds && (self.exact.is_none() || self.holds_exactly(code))
+        if let Some(ordinal) = ordinal {
+            self.asked.set(ordinal, holds);
+        }
+        holds
     }
 
     /// Whether any value of a slot has the text of a condition, given four bytes of that and where in it they lie.
     fn has(&mut self, code: Code, slot: u32, four: u32, offset: u32) -> bool {
-        if self.exact.is_some() {
-            return self.holds_exactly(code);
-        }
         let ordinal = self.conditions.ordinal(code);
         if let Some(has) = self.asked.get(ordinal) {
             return has;
@@ -603,6 +609,7 @@ impl<'a, S: Simd> Search<'a, S> {
             four::find(simd, text, behind, four)
                 .is_some_and(|at| self.has_at(code, value, at, offset) || self.passes(code, value))
         });
+        let has = has && self.holds_so_exactly(code);
         self.asked.set(ordinal, has);
         has
     }
@@ -620,26 +627,29 @@ impl<'a, S: Simd> Search<'a, S> {
     }
 
     fn holds(&mut self, code: Code) -> bool {
-        if self.exact.is_some() {
-            return self.holds_exactly(code);
-        }
         let ordinal = self.conditions.ordinal(code);
         if let Some(holds) = self.asked.get(ordinal) {
             return holds;
         }
-        let holds = self.any_passes(code);
+        let seen = self.seen;
+        let slot = self.conditions.slot(code);
+        let holds = match self.conditions.asked(code) {
+            // What was not seen is not there; what was seen may yet be none of what the path leads to.
+            Asked::Other(Test::Exists(false)) => {
+                !seen.has(slot) || (self.exact.is_some() && self.holds_exactly(code))
+            }
+            Asked::Other(Test::Exists(true)) => seen.has(slot) && self.holds_so_exactly(code),
+            _ => seen.of(slot).any(|value| self.passes(code, value)) && self.holds_so_exactly(code),
+        };
         self.asked.set(ordinal, holds);
         holds
     }
 
-    /// Whether any value that was seen passes.
-    fn any_passes(&mut self, code: Code) -> bool {
-        let seen = self.seen;
-        let slot = self.conditions.slot(code);
-        if let Asked::Other(Test::Exists(expected)) = self.conditions.asked(code) {
-            return seen.has(slot) == *expected;
-        }
-        seen.of(slot).any(|value| self.passes(code, value))
+    /// Whether a condition holds that does of what was seen. It must be one that some value fulfils, by itself: then it
+    /// cannot hold of fewer values if it does not of all that were seen.
+    #[inline(always)]
+    fn holds_so_exactly(&mut self, code: Code) -> bool {
+        self.exact.is_none() || self.holds_exactly(code)
     }
 
     fn holds_exactly(&mut self, code: Code) -> bool {

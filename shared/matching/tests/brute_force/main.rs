@@ -167,7 +167,12 @@ fn conditions() -> impl Strategy<Value = Condition> {
 
 /// Rules whose conditions all compile; those that do not are left out.
 fn rules() -> impl Strategy<Value = Vec<Rule>> {
-    let set = prop::collection::vec(conditions(), 1..4);
+    rules_of(3)
+}
+
+/// As [`rules`], with so many conditions in a set at most.
+fn rules_of(conditions_of_set: usize) -> impl Strategy<Value = Vec<Rule>> {
+    let set = prop::collection::vec(conditions(), 1..=conditions_of_set);
     let sets = prop::collection::vec(set, 0..3);
     prop::collection::vec(sets, 0..12).prop_map(|rules| {
         rules
@@ -227,6 +232,34 @@ proptest! {
                         prop_assert_eq!(explained.held, reference::holds(condition, document), "{:?} {}", condition, document);
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Objects with long texts and long arrays.
+fn long_documents() -> impl Strategy<Value = Value> {
+    let text = || prop::collection::vec(texts(), 20..200).prop_map(|texts| json!(texts.concat()));
+    let array = prop::collection::vec(prop_oneof![40 => scalars(), 1 => text()], 50..400);
+    let value = prop_oneof![1 => text(), 1 => array.prop_map(Value::Array), 1 => scalars()];
+    members(value).prop_map(Value::Object)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases().div_ceil(8), ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_matcher_finds_in_long_values_what_a_naive_reading_finds(
+        rules in rules_of(5), documents in prop::collection::vec(long_documents(), 1..4),
+    ) {
+        let matcher = compile(&rules).expect("only checked conditions are left");
+        let mut scratch = Scratch::default();
+        for document in &documents {
+            let expected: Vec<usize> =
+                (0..rules.len()).filter(|rule| reference::rule_matches(&rules[*rule], document)).collect();
+            prop_assert_eq!(matcher.matches_value(document, &mut scratch), &expected, "{}", document);
+            for text in [document.to_string(), format!("{document:#}"), document.to_string()] {
+                prop_assert_eq!(matcher.matches_bytes(text.as_bytes(), &mut scratch), Ok(&expected[..]), "{}", text);
             }
         }
     }

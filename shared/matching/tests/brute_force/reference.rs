@@ -201,12 +201,23 @@ fn passes(condition: &Condition, value: &Value) -> bool {
         }
         Operator::Matches => as_text(value).is_some_and(|text| {
             let pattern = expected.as_str().expect("a text");
-            regex::Regex::new(&format!("(?i){pattern}"))
-                .expect("a pattern")
-                .is_match(&text)
+            has_match(&format!("(?i){pattern}"), &text)
         }),
         Operator::Exists => unreachable!("asked of places, not of values"),
     }
+}
+
+/// Whether a part of a text matches a pattern, each of which is compiled once.
+fn has_match(pattern: &str, text: &str) -> bool {
+    thread_local! {
+        static COMPILED: RefCell<HashMap<String, regex::Regex>> = RefCell::default();
+    }
+    COMPILED.with_borrow_mut(|compiled| {
+        compiled
+            .entry(pattern.to_owned())
+            .or_insert_with(|| regex::Regex::new(pattern).expect("a pattern"))
+            .is_match(text)
+    })
 }
 
 /// Whether two values are equal as a type; nothing if the found one is not of that type.
@@ -296,8 +307,7 @@ fn as_number(value: &Value, whole: bool) -> Option<Decimal> {
             .to_owned(),
         _ => return None,
     };
-    let form = regex::Regex::new(r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$").expect("a pattern");
-    if !form.is_match(&text) {
+    if !has_match(r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$", &text) {
         return None;
     }
     let exact = text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok();
