@@ -1,4 +1,5 @@
-//! The one client of AWS: signed requests over one HTTP client, in the protocols that its services speak.
+//! The one client of AWS: signed requests in the protocols that its services speak, over kept connections where one may be
+//! repeated and over fresh ones where not.
 
 mod credentials;
 mod endpoint;

@@ -1,4 +1,5 @@
-//! The one HTTP client: guarded addresses, no redirects, no proxy, bounded answers, a deadline for the whole exchange.
+//! HTTP to wherever a playbook says: guarded addresses, no redirects, no proxy, bounded answers, a deadline for the whole
+//! exchange.
 
 mod answer;
 mod body;
@@ -23,7 +24,7 @@ use reqwest::{Client, Method, redirect};
 #[cfg(feature = "local")]
 use rustls::pki_types::CertificateDer;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
@@ -48,7 +49,9 @@ pub struct HttpRules {
 pub struct HttpClient(Arc<Shared>);
 
 struct Shared {
-    client: Client,
+    trust: Trust,
+    /// Made when it is first needed: many a process never makes such a request.
+    client: OnceLock<Client>,
     guard: Arc<AddressGuard>,
     tokens: Tokens,
 }
@@ -94,18 +97,35 @@ impl HttpClient {
     /// Authorities that cannot be used.
     #[cfg(feature = "local")]
     pub fn new(rules: HttpRules) -> Result<Self, InvalidClient> {
-        Self::trusting(rules.guard, &Trust::system(&rules.authorities)?)
+        Ok(Self::trusting(
+            rules.guard,
+            &Trust::system(&rules.authorities)?,
+        ))
     }
 
     /// Builds a client over a trust that others share.
-    ///
-    /// # Errors
-    /// Those of the HTTP library.
-    pub fn trusting(guard: AddressGuard, trust: &Trust) -> Result<Self, InvalidClient> {
-        let guard = Arc::new(guard);
-        let client = Client::builder()
+    pub fn trusting(guard: AddressGuard, trust: &Trust) -> Self {
+        Self(Arc::new(Shared {
+            trust: trust.clone(),
+            client: OnceLock::new(),
+            guard: Arc::new(guard),
+            tokens: Tokens::default(),
+        }))
+    }
+
+    fn client(&self) -> Result<&Client, InvalidClient> {
+        let Shared {
+            trust,
+            client,
+            guard,
+            ..
+        } = &*self.0;
+        if let Some(client) = client.get() {
+            return Ok(client);
+        }
+        let made = Client::builder()
             .tls_backend_preconfigured(trust.config())
-            .dns_resolver(resolver::Guarded::new(Arc::clone(&guard)))
+            .dns_resolver(resolver::Guarded::new(Arc::clone(guard)))
             .redirect(redirect::Policy::none())
             .no_proxy()
             .referer(false)
@@ -117,11 +137,7 @@ impl HttpClient {
             .user_agent(concat!("quench/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| InvalidClient::Build(fault::innermost(&error)))?;
-        Ok(Self(Arc::new(Shared {
-            client,
-            guard,
-            tokens: Tokens::default(),
-        })))
+        Ok(client.get_or_init(|| made))
     }
 
     pub(crate) fn tokens(&self) -> &Tokens {
@@ -142,12 +158,15 @@ impl HttpClient {
             .guard
             .check_url(&request.url)
             .map_err(|refused| ActionError::permanent(refused.to_string()))?;
+        let client = self
+            .client()
+            .map_err(|error| ActionError::permanent(error.to_string()))?;
         let mut made = reqwest::Request::new(request.method, request.url);
         *made.headers_mut() = request.headers;
         if let Some(body) = request.body {
             *made.body_mut() = Some(reqwest::Body::wrap(Watched::new(body, exchange.began())));
         }
-        let mut response = match timeout_at(deadline, self.0.client.execute(made)).await {
+        let mut response = match timeout_at(deadline, client.execute(made)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(exchange.failed(&error)),
             Err(_) => return Err(exchange.too_slow()),

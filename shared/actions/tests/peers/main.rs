@@ -17,6 +17,7 @@ mod functions;
 mod http_faults;
 mod http_server;
 mod mail;
+mod promises;
 mod security_hub;
 mod ses;
 mod setting;

@@ -53,7 +53,7 @@ pub(crate) struct SmtpServer {
     pub(crate) taken: Arc<Mutex<Vec<Taken>>>,
     /// Every line outside of mail.
     pub(crate) lines: Arc<Mutex<Vec<String>>>,
-    script: Arc<Script>,
+    script: Arc<Mutex<Script>>,
     tls: Option<TlsAcceptor>,
 }
 
@@ -76,7 +76,7 @@ impl SmtpServer {
             port: listener.local_addr().unwrap().port(),
             taken: Arc::default(),
             lines: Arc::default(),
-            script: Arc::new(script),
+            script: Arc::new(Mutex::new(script)),
             tls,
         };
         let kept = server.clone();
@@ -113,14 +113,20 @@ impl SmtpServer {
         self.lines.lock().unwrap().clone()
     }
 
+    /// Goes by another script from the next command on.
+    pub(crate) fn follow(&self, script: Script) {
+        *self.script.lock().unwrap() = script;
+    }
+
+    fn script(&self) -> Script {
+        self.script.lock().unwrap().clone()
+    }
+
     /// Says what the script has for a place, or else the usual; false if the talk is over.
     async fn say(&self, stream: &mut BufReader<Box<dyn Stream>>, at: &str, usual: &str) -> bool {
         let verb = at.split(':').next().unwrap_or(at);
-        let reply = self
-            .script
-            .replies
-            .get(at)
-            .or(self.script.replies.get(verb));
+        let script = self.script();
+        let reply = script.replies.get(at).or(script.replies.get(verb));
         let line = match reply {
             None => usual,
             Some(Reply::Says(line)) => line,
@@ -157,7 +163,7 @@ impl SmtpServer {
             self.lines.lock().unwrap().push(line.clone());
             let upper = line.to_ascii_uppercase();
             let goes_on = if upper.starts_with("EHLO") {
-                let mut extensions = self.script.extensions.clone();
+                let mut extensions = self.script().extensions;
                 if self.tls.is_some() && greets {
                     extensions.push("STARTTLS");
                 }
@@ -167,7 +173,7 @@ impl SmtpServer {
                 self.say(&mut stream, "EHLO", &lines.join("\r\n")).await
             } else if upper == "STARTTLS" {
                 let agreed = self.say(&mut stream, "STARTTLS", "220 go ahead").await;
-                if agreed && !self.script.replies.contains_key("STARTTLS") {
+                if agreed && !self.script().replies.contains_key("STARTTLS") {
                     return Some(stream.into_inner());
                 }
                 agreed
@@ -179,8 +185,8 @@ impl SmtpServer {
             } else if upper.starts_with("RCPT TO") {
                 let address = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
                 let at = format!("RCPT:{address}");
-                let refused = self.script.replies.contains_key(&at)
-                    || self.script.replies.contains_key("RCPT");
+                let refused = self.script().replies.contains_key(&at)
+                    || self.script().replies.contains_key("RCPT");
                 if !refused {
                     mail.to.push(address);
                 }
@@ -189,7 +195,7 @@ impl SmtpServer {
                 if !self.say(&mut stream, "DATA", "354 go ahead").await {
                     return None;
                 }
-                if self.script.replies.contains_key("DATA") {
+                if self.script().replies.contains_key("DATA") {
                     continue;
                 }
                 let mut data = String::new();
@@ -204,7 +210,7 @@ impl SmtpServer {
                     data.push_str(line.strip_prefix('.').unwrap_or(&line));
                 }
                 mail.data = data;
-                let took = !self.script.replies.get(".").is_some_and(
+                let took = !self.script().replies.get(".").is_some_and(
                     |reply| matches!(reply, Reply::Says(line) if !line.starts_with('2')),
                 );
                 if took {
