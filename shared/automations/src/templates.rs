@@ -11,6 +11,7 @@
 
 mod check;
 mod context;
+mod destination;
 mod environment;
 mod escape;
 mod filters;
@@ -100,15 +101,14 @@ fn render_items(source: &str, context: &Item, escape: Escape) -> Result<String, 
     if !check::has_tags(source) {
         return Ok(source.to_owned());
     }
-    check::acceptable(source)?;
+    let destination = destination::with(source, escape)?;
     let mut out = Bounded::new(OUTPUT_LIMIT);
-    let rendered = environment::of(escape)
-        .template_from_str(source)
-        .and_then(|template| {
-            template
-                .render_captured_to(context.clone(), &mut out)
-                .map(|_| ())
-        });
+    let template = destination.environment.get_template(source);
+    let rendered = template.and_then(|template| {
+        template
+            .render_captured_to(context.clone(), &mut out)
+            .map(|_| ())
+    });
     match rendered {
         Ok(()) => Ok(out.into_text()),
         Err(_) if out.is_full() => Err(RenderError::Limit(format!(
@@ -123,8 +123,8 @@ fn evaluate_items(source: &str, context: &Item) -> Result<Value, RenderError> {
     let Some(expression) = check::expression(source) else {
         return render_items(source, context, Escape::None).map(Value::String);
     };
-    check::acceptable(source)?;
-    let item = environment::of(Escape::None)
+    let item = destination::of(Escape::None)
+        .environment
         .compile_expression(expression)
         .and_then(|compiled| compiled.eval(context.clone()))
         .map_err(|error| render_error(&error))?;

@@ -65,7 +65,7 @@ pub(super) fn has_tags(source: &str) -> bool {
     ["{{", "{%", "{#"].iter().any(|tag| source.contains(tag))
 }
 
-/// The expression of a template that is one `{{ expression }}` and nothing else but white space.
+/// The expression of a template that is one `{{ expression }}` and nothing else but white space. It is acceptable.
 pub(super) fn expression(source: &str) -> Option<&str> {
     let source = source.trim();
     let inner = source.strip_prefix("{{")?.strip_suffix("}}")?;

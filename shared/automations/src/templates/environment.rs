@@ -1,7 +1,6 @@
 use super::escape::Escape;
 use super::filters as own;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, filters, functions, tests};
-use std::sync::LazyLock;
 
 const FUEL: u64 = 100_000;
 const DEPTH: usize = 100;
@@ -102,21 +101,8 @@ offered! {
     "range" => functions::range,
 }
 
-/// The environment that renders for one destination.
-pub(super) fn of(escape: Escape) -> &'static Environment<'static> {
-    static PLAIN: LazyLock<Environment<'static>> = LazyLock::new(|| build(Escape::None));
-    static HTML: LazyLock<Environment<'static>> = LazyLock::new(|| build(Escape::Html));
-    static SLACK: LazyLock<Environment<'static>> = LazyLock::new(|| build(Escape::Slack));
-    static MARKDOWN: LazyLock<Environment<'static>> = LazyLock::new(|| build(Escape::Markdown));
-    match escape {
-        Escape::None => &PLAIN,
-        Escape::Html => &HTML,
-        Escape::Slack => &SLACK,
-        Escape::Markdown => &MARKDOWN,
-    }
-}
-
-fn build(escape: Escape) -> Environment<'static> {
+/// The environment that renders for one destination, without any template.
+pub(super) fn build(escape: Escape) -> Environment<'static> {
     let mut environment = Environment::empty();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
