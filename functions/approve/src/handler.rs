@@ -17,7 +17,7 @@ pub async fn handle(
     app: &App,
     event: LambdaEvent<ApiGatewayV2httpRequest>,
 ) -> Result<ApiGatewayV2httpResponse, Infallible> {
-    let answered = invocation(app, &event.context, "approve", async |app| {
+    let answered = invocation(app, &event.context, async |app| {
         request(app, &event.payload)
             .await
             .unwrap_or_else(|refused| refused)

@@ -44,7 +44,7 @@ impl From<PressError> for Failed {
 /// The custom action or the invocation cannot be done; a request over HTTP is always answered.
 pub async fn handle(app: &App, event: LambdaEvent<Value>) -> Result<Value, Failed> {
     let LambdaEvent { payload, context } = event;
-    invocation(app, &context, "manual", async |app| {
+    invocation(app, &context, async |app| {
         if payload.pointer("/requestContext/http").is_some() {
             let answer = request(app, payload).await;
             Ok(json!(response(&answer.unwrap_or_else(|refused| refused))))

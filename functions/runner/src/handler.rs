@@ -8,7 +8,7 @@ use quench_batch::{Batch, BatchAnswer, BatchError, answer, invocation};
 /// # Errors
 /// A message failed that has no id.
 pub async fn handle(app: &App, event: LambdaEvent<Batch>) -> Result<BatchAnswer, BatchError> {
-    invocation(app, &event.context, "runner", async |app| {
+    invocation(app, &event.context, async |app| {
         answer(event.payload, async |messages| {
             run_batch(app, messages).await
         })

@@ -36,7 +36,7 @@ impl From<TickError> for Diagnostic {
 pub async fn handle(app: &App, event: LambdaEvent<Value>) -> Result<Tick, TickError> {
     let left = event.context.deadline().duration_since(SystemTime::now());
     let budget = left.unwrap_or(LONGEST).saturating_sub(RESERVE).min(LONGEST);
-    invocation(app, &event.context, "schedule", async |app| {
+    invocation(app, &event.context, async |app| {
         tick(app, budget).await.map_err(TickError)
     })
     .await

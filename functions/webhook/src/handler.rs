@@ -14,7 +14,7 @@ pub async fn handle(
     app: &App,
     event: LambdaEvent<ApiGatewayV2httpRequest>,
 ) -> Result<ApiGatewayV2httpResponse, Infallible> {
-    let answer = invocation(app, &event.context, "webhook", async |app| {
+    let answer = invocation(app, &event.context, async |app| {
         answer(app, &event.payload)
             .await
             .unwrap_or_else(|refused| refused)

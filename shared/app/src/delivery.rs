@@ -2,15 +2,16 @@
 
 use crate::app::App;
 use crate::clock;
-use crate::engine::{EngineError, Outcome, execute};
-use crate::intake::{Intake, IntakeError, intake};
+use crate::engine::{self, EngineError, Outcome, execute};
+use crate::intake::{self, Intake, IntakeError, intake};
 use crate::metrics::{Count, Timed};
 use crate::queue::{Queue, Sending};
+use crate::run::Run;
 use crate::store::StoreError;
 use jiff::Timestamp;
 use quench_findings::{Refusal, Transition};
 use std::time::Duration;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 /// The longest that a queue service holds a message back.
 const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
@@ -48,7 +49,8 @@ pub struct Undelivered {
 /// A payload of which anything is refused counts as failed, though the rest of it was taken in: after some deliveries
 /// it is a dead letter for people to look at.
 pub async fn batch(app: &App, messages: Vec<Delivery>) -> Vec<Undelivered> {
-    each(app, messages, |app, body| async move {
+    let span = |_: &[u8]| intake::span(None);
+    each(app, messages, span, |app, body| async move {
         let taken = intake(&app, &body).await?;
         count(&app, &taken);
         match taken.refused.into_iter().next() {
@@ -80,7 +82,12 @@ fn count(app: &App, taken: &Intake) {
 
 /// Works on runs, each on its own, and queues those again that have to wait; returns those that failed, in their order.
 pub async fn run_batch(app: &App, messages: Vec<Delivery>) -> Vec<Undelivered> {
-    each(app, messages, |app, body| async move {
+    // What is no id may be anything, and none of the log's business.
+    let span = |body: &[u8]| {
+        let run = std::str::from_utf8(body).map(str::trim).ok();
+        engine::span(run.filter(|run| Run::is_id(run)))
+    };
+    each(app, messages, span, |app, body| async move {
         let run = String::from_utf8(body).map_err(|_| Failure::NoRun)?;
         work(&app, run.trim()).await
     })
@@ -100,7 +107,7 @@ async fn work(app: &App, run: &str) -> Result<(), Failure> {
     let until = match execute(app, run).await {
         Ok(Outcome::Finished(_)) => return Ok(()),
         Ok(Outcome::Missing) => {
-            tracing::warn!(run.id = run, "a run that was queued is not in the store");
+            tracing::warn!("a run that was queued is not in the store");
             return Ok(());
         }
         Ok(Outcome::Waiting { until } | Outcome::Busy { until }) => until,
@@ -170,6 +177,7 @@ impl Failure {
 async fn each<F>(
     app: &App,
     messages: Vec<Delivery>,
+    span: impl Fn(&[u8]) -> Span,
     work: impl Fn(App, Vec<u8>) -> F,
 ) -> Vec<Undelivered>
 where
@@ -184,20 +192,23 @@ where
             if let Some(sent) = message.sent {
                 app.metrics.time(Timed::QueueAge, sent, now);
             }
+            let span = span(&message.body);
             let work = in_time(left, work(app.clone(), message.body));
             // Boxed: a task is moved as a whole when it begins and when it is done, and this is one of ten kilobytes.
-            let work = tokio::spawn(Box::pin(work).in_current_span());
-            (message.id, message.received, work)
+            let work = tokio::spawn(Box::pin(work).instrument(span.clone()));
+            (message.id, message.received, span, work)
         })
         .collect();
     let mut undelivered = Vec::new();
-    for (id, received, task) in tasks {
+    for (id, received, span, task) in tasks {
         let (reason, transient) = match task.await {
             Ok(Ok(())) => continue,
             Ok(Err(failure)) => (failure.to_string(), failure.is_transient()),
             Err(error) => (format!("the work on it broke off: {error}"), false),
         };
-        tracing::error!(message.id = %id, message.received = received, reason, transient, "a message was not dealt with");
+        span.in_scope(|| {
+            tracing::error!(message.id = %id, message.received = received, reason, transient, "a message was not dealt with");
+        });
         app.metrics.count(Count::MessagesFailed, 1);
         undelivered.push(Undelivered {
             id,
@@ -227,28 +238,168 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::deadline::Deadline;
-    use crate::specimen::{self, moment};
+    use crate::intake::take_all;
+    use crate::logged::{Line, Log};
+    use crate::run::Run;
+    use crate::specimen::{self, event, finding, moment};
+    use crate::store::{Page, RunFilter};
+    use std::collections::BTreeSet;
     use tempfile::TempDir;
+
+    fn message(body: &[u8]) -> Delivery {
+        Delivery {
+            id: "m".to_owned(),
+            body: body.to_vec(),
+            sent: None,
+            received: 1,
+        }
+    }
+
+    async fn with_rules(folder: &TempDir) -> App {
+        let app = specimen::app(folder.path(), &Clock::manual(moment(0))).await;
+        specimen::apply(&app, specimen::RULES).await;
+        app
+    }
+
+    async fn runs(app: &App) -> Vec<Run> {
+        let runs = app.store.runs(&RunFilter::default(), Page::default()).await;
+        runs.unwrap()
+    }
+
+    fn ids(line: &Line) -> (Option<&str>, Option<&str>) {
+        (line.get("run.id"), line.get("finding.id"))
+    }
+
+    #[tokio::test]
+    async fn lines_about_a_finding_and_its_runs_tell_their_ids_once() {
+        let folder = TempDir::new().unwrap();
+        let app = with_rules(&folder).await;
+        let log = Log::listen();
+        assert_eq!(
+            batch(&app, vec![message(&event("shop", false, 1))]).await,
+            []
+        );
+        let runs = runs(&app).await;
+        let finding = runs[0].finding.id.as_str();
+        let known: BTreeSet<&str> = runs.iter().map(|run| run.id.as_str()).collect();
+        assert_eq!(known.len(), 3);
+        let taken = log.lines("took a finding in");
+        assert_eq!(
+            taken.iter().map(ids).collect::<Vec<_>>(),
+            [(None, Some(finding))]
+        );
+        let started = log.lines("started a run");
+        let told: BTreeSet<_> = started.iter().map(ids).collect();
+        let all: BTreeSet<_> = known
+            .iter()
+            .map(|run| (Some(*run), Some(finding)))
+            .collect();
+        assert_eq!(told, all);
+
+        let messages = known.iter().map(|run| message(run.as_bytes())).collect();
+        assert_eq!(run_batch(&app, messages).await, []);
+        let finished = log.lines("run finished");
+        assert_eq!(finished.iter().map(ids).collect::<BTreeSet<_>>(), all);
+        let mut ends: Vec<_> = finished
+            .iter()
+            .map(|line| {
+                (
+                    line.get("run.playbook").unwrap(),
+                    line.get("run.state").unwrap(),
+                )
+            })
+            .collect();
+        ends.sort_unstable();
+        let expected = [
+            ("note", "stopped"),
+            ("other", "succeeded"),
+            ("outer", "stopped"),
+        ];
+        assert_eq!(ends, expected);
+    }
+
+    #[tokio::test]
+    async fn lines_about_findings_of_one_payload_tell_each_its_own_id() {
+        let folder = TempDir::new().unwrap();
+        let app = with_rules(&folder).await;
+        let catalog = app.catalog().await.unwrap();
+        let log = Log::listen();
+        let findings = vec![finding("one"), finding("two")];
+        take_all(&app, &catalog, findings).await.unwrap();
+        let taken = log.lines("took a finding in");
+        let told: BTreeSet<_> = taken.iter().map(ids).collect();
+        assert_eq!(
+            told,
+            BTreeSet::from([(None, Some("one")), (None, Some("two"))])
+        );
+    }
+
+    #[tokio::test]
+    async fn the_line_about_a_message_that_fails_tells_what_it_was_about() {
+        const FAILED: &str = "a message was not dealt with";
+        let folder = TempDir::new().unwrap();
+        let app = with_rules(&folder).await;
+        batch(&app, vec![message(&event("shop", false, 1))]).await;
+        let run = runs(&app).await.remove(0);
+
+        // It is claimed by one write; the next is of its journal.
+        app.store.sqlite().crash().arm_before(2);
+        let log = Log::listen();
+        assert_eq!(
+            run_batch(&app, vec![message(run.id.as_bytes())])
+                .await
+                .len(),
+            1
+        );
+        let told = log.lines(FAILED);
+        let both = (Some(run.id.as_str()), Some(run.finding.id.as_str()));
+        assert_eq!(told.iter().map(ids).collect::<Vec<_>>(), [both]);
+
+        let app = with_rules(&folder).await;
+        app.store.sqlite().crash().arm_before(1);
+        let log = Log::listen();
+        let payload = message(&event("shop", true, 2));
+        assert_eq!(batch(&app, vec![payload]).await.len(), 1);
+        let told = log.lines(FAILED);
+        assert_eq!(told.iter().map(ids).collect::<Vec<_>>(), [(None, both.1)]);
+    }
+
+    #[tokio::test]
+    async fn of_what_is_no_runs_id_nothing_is_logged() {
+        let folder = TempDir::new().unwrap();
+        let app = with_rules(&folder).await;
+        let log = Log::listen();
+        assert_eq!(
+            run_batch(&app, vec![message(br#"{"token": "hidden"}"#)]).await,
+            []
+        );
+        let told = log.lines("a run that was queued is not in the store");
+        assert_eq!(told.iter().map(ids).collect::<Vec<_>>(), [(None, None)]);
+        assert!(!format!("{told:?}").contains("hidden"));
+    }
 
     #[tokio::test]
     async fn a_message_that_takes_too_long_leaves_time_to_tell_of_the_others() {
         let folder = TempDir::new().unwrap();
         let mut app = specimen::app(folder.path(), &Clock::manual(moment(0))).await;
         app.deadline = Some(Deadline::after(Duration::from_millis(1300)));
-        let message = |id: &str| Delivery {
+        let messages = ["quick", "endless", "quick too"].map(|id| Delivery {
             id: id.to_owned(),
-            body: id.as_bytes().to_vec(),
-            sent: None,
-            received: 1,
-        };
-        let messages = ["quick", "endless", "quick too"].map(message).to_vec();
+            ..message(id.as_bytes())
+        });
+        let messages = messages.to_vec();
         let begun = std::time::Instant::now();
-        let failed = each(&app, messages, |_, body| async move {
-            if body == b"endless" {
-                std::future::pending::<()>().await;
-            }
-            Ok(())
-        })
+        let failed = each(
+            &app,
+            messages,
+            |_| Span::none(),
+            |_, body| async move {
+                if body == b"endless" {
+                    std::future::pending::<()>().await;
+                }
+                Ok(())
+            },
+        )
         .await;
         assert!(begun.elapsed() < Duration::from_millis(1300), "in time");
         let failed: Vec<_> = failed.iter().map(|one| (&*one.id, one.transient)).collect();

@@ -32,7 +32,7 @@ use crate::app::App;
 use crate::catalog::CatalogError;
 use crate::metrics::{Count, Timed};
 use crate::run::{Entry, Event, Run, RunState};
-use crate::store::{Claim, StoreError};
+use crate::store::{Claim, RunStage, StoreError};
 use hold::Hold;
 use jiff::Timestamp;
 pub(crate) use ledger::Ledger;
@@ -44,6 +44,8 @@ use remediate::Pause;
 use script::Script;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tracing::Span;
+use tracing::field::Empty;
 use walk::{Next, Task, Walker};
 
 /// What came of working on a run.
@@ -117,10 +119,17 @@ impl From<CatalogError> for EngineError {
     }
 }
 
+/// The span to call [`execute`] in: whatever is logged within tells the ids of the run and of its finding.
+///
+/// It is there at every level of the log.
+pub(crate) fn span(run: Option<&str>) -> Span {
+    tracing::error_span!("run", run.id = run, finding.id = Empty)
+}
+
 /// Works on a run until it is over or has to wait.
 ///
 /// It may be called at any time, by any number of workers, again and again: whoever holds the run goes on where its
-/// journal ends.
+/// journal ends. The span around the call learns what the run's finding is, if it has a field for its id.
 ///
 /// # Errors
 /// The run was taken over by another worker meanwhile, no time is left to begin, or the store fails.
@@ -142,13 +151,9 @@ pub async fn execute(app: &App, run_id: &str) -> Result<Outcome, EngineError> {
         Claim::Finished(run) => return Ok(Outcome::Finished(run.state)),
         Claim::Missing => return Ok(Outcome::Missing),
     };
+    Span::current().record("finding.id", run.finding.id.as_str());
     let resumed = !journal.is_empty();
-    tracing::debug!(
-        run.id = run.id,
-        run.playbook = run.playbook,
-        resumed,
-        "working on a run"
-    );
+    tracing::debug!(run.playbook = run.playbook, resumed, "working on a run");
     if is_undoing(&journal) {
         let worker = Worker {
             hold,
@@ -293,11 +298,7 @@ impl Worker<'_> {
         let ending = self.hold.during(performing).await?;
         let now = self.app.clock.now();
         if ending == verdict::Ending::Panicked {
-            tracing::error!(
-                run.id = self.run.id,
-                step.path = task.path,
-                "an action broke down"
-            );
+            tracing::error!(step.path = task.path, "an action broke down");
         }
         let event = verdict::of_attempt(
             &self.run.id,
@@ -372,7 +373,7 @@ impl Worker<'_> {
             None => entry,
         };
         self.hold.append(&entry).await?;
-        log(&self.run.id, &entry);
+        log(&entry);
         walker.record(&entry);
         Ok(())
     }
@@ -397,12 +398,15 @@ async fn settle(
         let now = app.clock.now();
         app.metrics.time(Timed::RunTime, run.created, now);
     }
-    let (id, playbook) = (&run.id, &run.playbook);
+    let (stage, playbook) = (RunStage::of(&state).name(), &run.playbook);
     match &state {
-        RunState::Failed { reason } => {
-            tracing::warn!(run.id = id, run.playbook = playbook, reason, "run failed");
-        }
-        _ => tracing::info!(run.id = id, run.playbook = playbook, "run finished"),
+        RunState::Failed { reason } => tracing::warn!(
+            run.playbook = playbook,
+            run.state = stage,
+            reason,
+            "run failed"
+        ),
+        _ => tracing::info!(run.playbook = playbook, run.state = stage, "run finished"),
     }
     Ok(Outcome::Finished(state))
 }
@@ -430,15 +434,14 @@ fn notifies(kind: &StepKind) -> bool {
     )
 }
 
-fn log(run: &str, entry: &Entry) {
+fn log(entry: &Entry) {
     let (path, attempt) = (&entry.path, entry.attempt);
     match &entry.event {
         Event::Retrying { reason, due } => {
-            tracing::info!(run.id = run, step.path = path, step.attempt = attempt, reason, due = %due, "step is tried again");
+            tracing::info!(step.path = path, step.attempt = attempt, reason, due = %due, "step is tried again");
         }
         Event::Unknown { reason } => {
             tracing::warn!(
-                run.id = run,
                 step.path = path,
                 step.attempt = attempt,
                 reason,
@@ -446,21 +449,16 @@ fn log(run: &str, entry: &Entry) {
             );
         }
         Event::Decided { decision, .. } => {
-            tracing::info!(run.id = run, step.path = path, decision = ?decision, "people have answered");
+            tracing::info!(step.path = path, decision = ?decision, "people have answered");
         }
         Event::Applied { effect, .. } => {
-            tracing::info!(run.id = run, step.path = path, effect = ?effect, "remediation applied");
+            tracing::info!(step.path = path, effect = ?effect, "remediation applied");
         }
         Event::Undone { effect, .. } => {
-            tracing::info!(run.id = run, step.path = path, effect = ?effect, "remediation undone");
+            tracing::info!(step.path = path, effect = ?effect, "remediation undone");
         }
         Event::UndoFailed { reason, .. } => {
-            tracing::warn!(
-                run.id = run,
-                step.path = path,
-                reason,
-                "remediation not undone"
-            );
+            tracing::warn!(step.path = path, reason, "remediation not undone");
         }
         _ => {}
     }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 /// How often an event is tried when others keep changing its finding at the same time.
 const ATTEMPTS: usize = 16;
@@ -163,7 +163,11 @@ pub(crate) async fn take_all(
 ) -> Result<Vec<Arrival>, IntakeError> {
     // Nearly every payload has one.
     let findings = match <[Finding; 1]>::try_from(findings) {
-        Ok([finding]) => return Ok(vec![take(app, catalog, finding).await?]),
+        Ok([finding]) => {
+            let span = span_of(&finding.id);
+            let taking = Box::pin(take(app, catalog, finding)).instrument(span);
+            return Ok(vec![taking.await?]);
+        }
         Err(findings) => findings,
     };
     let mut by_id: BTreeMap<String, Vec<(usize, Finding)>> = BTreeMap::new();
@@ -173,24 +177,36 @@ pub(crate) async fn take_all(
     }
     let slots = Arc::new(Semaphore::new(app.config.concurrency.max(1) as usize));
     let mut tasks = JoinSet::new();
-    for same in by_id.into_values() {
+    for (id, same) in by_id {
         let (app, catalog, slots) = (app.clone(), Arc::clone(catalog), Arc::clone(&slots));
+        let span = span(Some(&id));
         let work = async move {
             let _slot = slots.acquire_owned().await;
             let mut arrivals = Vec::with_capacity(same.len());
             for (position, finding) in same {
-                arrivals.push((position, take(&app, &catalog, finding).await?));
+                match take(&app, &catalog, finding).await {
+                    Ok(arrival) => arrivals.push((position, arrival)),
+                    Err(error) => return Err((id, error)),
+                }
             }
-            Ok::<_, IntakeError>(arrivals)
+            Ok(arrivals)
         };
-        tasks.spawn(Box::pin(work).in_current_span());
+        tasks.spawn(Box::pin(work).instrument(span));
     }
     let mut arrivals = Vec::new();
     let mut failed = None;
     while let Some(done) = tasks.join_next().await {
-        match done.unwrap_or_else(|error| Err(IntakeError::Interrupted(error.to_string()))) {
-            Ok(done) => arrivals.extend(done),
-            Err(error) => failed = failed.or(Some(error)),
+        match done {
+            Ok(Ok(done)) => arrivals.extend(done),
+            Ok(Err((id, error))) if failed.is_none() => {
+                // Whoever logs the failure of the payload tells on which of its findings it was.
+                Span::current().record("finding.id", id);
+                failed = Some(error);
+            }
+            Ok(Err(_)) => {}
+            Err(error) => {
+                failed.get_or_insert(IntakeError::Interrupted(error.to_string()));
+            }
         }
     }
     if let Some(error) = failed {
@@ -198,6 +214,23 @@ pub(crate) async fn take_all(
     }
     arrivals.sort_by_key(|(position, _)| *position);
     Ok(arrivals.into_iter().map(|(_, arrival)| arrival).collect())
+}
+
+/// The span to take a payload or a finding in: whatever is logged within tells the finding's id, once it is known.
+///
+/// It is there at every level of the log.
+pub(crate) fn span(finding: Option<&str>) -> Span {
+    tracing::error_span!("intake", finding.id = finding)
+}
+
+/// The span for a payload's only finding: that of the payload, if it has one.
+fn span_of(finding: &str) -> Span {
+    let around = Span::current();
+    if around.has_field("finding.id") {
+        around.record("finding.id", finding);
+        return around;
+    }
+    span(Some(finding))
 }
 
 async fn take(app: &App, catalog: &Catalog, finding: Finding) -> Result<Arrival, IntakeError> {
@@ -235,7 +268,6 @@ async fn take(app: &App, catalog: &Catalog, finding: Finding) -> Result<Arrival,
             matched.extend(dispatch(app, catalog, &record, found).await?);
         }
         tracing::info!(
-            finding.id = %finding.id,
             finding.transition = %word(transition),
             automations = matched.len(),
             "took a finding in"
@@ -355,7 +387,6 @@ async fn start(
         let made = app.store.create_run(&run).await?;
         enqueue(app, &run.id, now).await?;
         tracing::info!(
-            finding.id = %record.finding.id,
             run.id = %run.id,
             automation = %automation.name,
             playbook = %call.playbook,
@@ -424,12 +455,15 @@ async fn dispatch_each(app: &App, pending: &[FindingRecord]) -> Result<usize, In
     let mut failed = None;
     for record in pending {
         let found = evaluate(app, &catalog, record)?;
-        match dispatch(app, &catalog, record, found).await {
-            Ok(matched) => tracing::info!(
-                finding.id = %record.finding.id,
-                automations = matched.len(),
-                "finished the intake of a finding that had broken off"
-            ),
+        let span = span(Some(&record.finding.id));
+        let dispatching = Box::pin(dispatch(app, &catalog, record, found));
+        match dispatching.instrument(span.clone()).await {
+            Ok(matched) => span.in_scope(|| {
+                tracing::info!(
+                    automations = matched.len(),
+                    "finished the intake of a finding that had broken off"
+                );
+            }),
             Err(error) => failed = failed.or(Some(error)),
         }
     }

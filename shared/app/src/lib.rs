@@ -15,6 +15,8 @@ pub mod delivery;
 mod emulated;
 mod engine;
 pub mod intake;
+#[cfg(test)]
+mod logged;
 pub mod manual;
 pub mod metrics;
 mod queue;

@@ -1,6 +1,7 @@
 //! What is counted and timed while messages are worked on, in the format that `CloudWatch` takes from logs.
 //!
-//! Names are in the namespace `Quench` with the one dimension `Function`; what did not happen is left out.
+//! Names are in the namespace `Quench` with the one dimension `Function`, the name that a function is deployed by; what did
+//! not happen is left out.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -140,7 +141,7 @@ impl Metrics {
         }
     }
 
-    /// What was counted, as one line of a log; `function` is the function's short name.
+    /// What was counted, as one line of a log; `function` is the name that the function is deployed by.
     pub fn line(&self, function: &str, now: Timestamp) -> String {
         let mut metrics = Vec::new();
         let mut values = Map::new();

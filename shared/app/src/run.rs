@@ -51,6 +51,14 @@ impl Run {
         }
         hex(&hash.finalize()[..ID_BYTES])
     }
+
+    /// Whether this has the form of a run's id.
+    pub(crate) fn is_id(text: &str) -> bool {
+        text.len() == 2 * ID_BYTES
+            && text
+                .bytes()
+                .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+    }
 }
 
 /// What started a run.

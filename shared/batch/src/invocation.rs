@@ -5,21 +5,19 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// Has an invocation worked on: within the time that Lambda gives it, and counted.
 ///
-/// On AWS what was counted is written to standard output as one line of metrics. `function` is the short name of the
-/// function, such as `alert`.
-pub async fn invocation<T>(
-    app: &App,
-    context: &Context,
-    function: &str,
-    work: impl AsyncFnOnce(&App) -> T,
-) -> T {
+/// On AWS what was counted is written to standard output as one line of metrics, under the name that the function is
+/// deployed by: so two systems in one account and region are told apart.
+pub async fn invocation<T>(app: &App, context: &Context, work: impl AsyncFnOnce(&App) -> T) -> T {
     let begun = Instant::now();
     let app = app.for_invocation(time_left(context, SystemTime::now()));
     // Boxed, or the futures of a function would nest deeper than the compiler goes.
     let done = Box::pin(work(&app)).await;
     app.metrics.duration(begun.elapsed());
     if let Host::Aws { .. } = app.config.host {
-        write(&app.metrics.line(function, app.clock.now()));
+        write(
+            &app.metrics
+                .line(&context.env_config.function_name, app.clock.now()),
+        );
     }
     done
 }

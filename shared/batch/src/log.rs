@@ -155,19 +155,64 @@ impl Visit for Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use quench_app::delivery::{Delivery, batch, run_batch};
+    use quench_app::{App, Config, Page, RunFilter, catalog};
+    use quench_automations::{Library, SourceFile, load};
     use serde_json::json;
     use std::sync::{Arc, Mutex};
+    use tempfile::TempDir;
+    use tracing::Dispatch;
+
+    const RULES: &str = "\
+playbook: note
+triggers: [alert]
+steps:
+  - id: end
+    stop: { reason: noted }
+---
+playbook: break
+triggers: [alert]
+steps:
+  - id: end
+    stop: { reason: broken, failed: true }
+---
+automation: all
+trigger: alert
+run:
+  - playbook: note
+  - playbook: break
+";
 
     fn lines(log: impl FnOnce()) -> Vec<Value> {
+        let (subscriber, written) = written(LevelFilter::INFO);
+        tracing::dispatcher::with_default(&subscriber, log);
+        read(&written)
+    }
+
+    /// What is written while some work is done, all of it on this thread.
+    async fn lines_of(level: LevelFilter, work: impl Future<Output = ()>) -> Vec<Value> {
+        // While there is but one listener, whether a line is of interest is decided by the thread that comes to it first.
+        let _another = Dispatch::new(tracing_subscriber::registry());
+        let (subscriber, written) = written(level);
+        let listening = tracing::dispatcher::set_default(&subscriber);
+        work.await;
+        drop(listening);
+        read(&written)
+    }
+
+    type Written = Arc<Mutex<Vec<u8>>>;
+
+    fn written(level: LevelFilter) -> (Dispatch, Written) {
         let written = Arc::new(Mutex::new(Vec::new()));
         let into = Arc::clone(&written);
         let lines = Lines {
             write: move |line: &[u8]| into.lock().unwrap().extend_from_slice(line),
         };
-        let subscriber = tracing_subscriber::registry()
-            .with(LevelFilter::INFO)
-            .with(lines);
-        tracing::subscriber::with_default(subscriber, log);
+        let subscriber = tracing_subscriber::registry().with(level).with(lines);
+        (Dispatch::new(subscriber), written)
+    }
+
+    fn read(written: &Written) -> Vec<Value> {
         let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
         assert!(text.is_empty() || text.ends_with('\n'));
         text.lines()
@@ -218,5 +263,86 @@ mod tests {
         });
         assert_eq!(lines.len(), 1);
         assert_eq!(lines[0]["message"], "somebody did");
+    }
+
+    fn message(body: &[u8]) -> Delivery {
+        Delivery {
+            id: "m".to_owned(),
+            body: body.to_vec(),
+            sent: None,
+            received: 1,
+        }
+    }
+
+    #[tokio::test]
+    async fn lines_of_an_intake_and_of_runs_tell_the_ids_at_every_level() {
+        let folder = TempDir::new().unwrap();
+        let app = App::open(Config::local(folder.path())).await.unwrap();
+        let files = [SourceFile {
+            path: "rules.yaml".into(),
+            text: RULES.into(),
+        }];
+        let definitions = load(&files, &Library::default()).unwrap();
+        catalog::apply(&app, definitions).await.unwrap();
+        let payload = include_bytes!("../../../functions/runner/tests/data/finding.json");
+        let taken = lines_of(LevelFilter::INFO, async {
+            assert_eq!(batch(&app, vec![message(payload)]).await, []);
+        })
+        .await;
+        let runs = app.store.runs(&RunFilter::default(), Page::default()).await;
+        let runs = runs.unwrap();
+        let run = |playbook: &str| {
+            let mut runs = runs.iter();
+            runs.find(|run| run.playbook == playbook).unwrap()
+        };
+        let (note, broken) = (run("note"), run("break"));
+        let told: Vec<_> = taken
+            .iter()
+            .map(|line| (&line["message"], &line["run.id"], &line["finding.id"]))
+            .collect();
+        let finding = json!(note.finding.id);
+        assert_eq!(
+            told,
+            [
+                (&json!("started a run"), &json!(note.id), &finding),
+                (&json!("started a run"), &json!(broken.id), &finding),
+                (&json!("took a finding in"), &json!(null), &finding),
+            ]
+        );
+        let mut told = Vec::new();
+        for (level, run) in [(LevelFilter::INFO, note), (LevelFilter::WARN, broken)] {
+            let lines = lines_of(level, async {
+                let message = message(run.id.as_bytes());
+                assert_eq!(run_batch(&app, vec![message]).await, []);
+            });
+            told.extend(lines.await);
+        }
+        for line in &mut told {
+            assert!(line["timestamp"].take().is_string());
+        }
+        assert_eq!(
+            told,
+            [
+                json!({
+                    "timestamp": null,
+                    "level": "INFO",
+                    "message": "run finished",
+                    "run.id": note.id,
+                    "run.playbook": "note",
+                    "run.state": "stopped",
+                    "finding.id": finding,
+                }),
+                json!({
+                    "timestamp": null,
+                    "level": "WARN",
+                    "message": "run failed",
+                    "run.id": broken.id,
+                    "run.playbook": "break",
+                    "run.state": "failed",
+                    "reason": "broken",
+                    "finding.id": finding,
+                }),
+            ]
+        );
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn on_machine(
     })
 }
 
-/// Sets up AWS and everything else that leads outside from it, over one client and one set of authorities.
+/// Sets up AWS and everything else that leads outside from it, over one TLS configuration and one set of authorities.
 pub(super) fn on_aws(
     config: &Config,
     variables: impl FnMut(&str) -> Option<String>,
@@ -121,7 +121,7 @@ fn sender(config: &Config) -> Result<Sender, OpenError> {
 fn http(config: &Config, trust: &Trust) -> Result<HttpClient, OpenError> {
     let allowed = config.allow_hosts.iter().map(String::as_str);
     let guard = AddressGuard::allowing(allowed).map_err(invalid)?;
-    HttpClient::trusting(guard, trust).map_err(invalid)
+    Ok(HttpClient::trusting(guard, trust))
 }
 
 #[cfg(feature = "local")]

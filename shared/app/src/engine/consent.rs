@@ -40,7 +40,14 @@ impl Worker<'_> {
             Ok(approval) => approval,
             Err(reason) => return self.tell(walker, task, Event::Failed { reason }).await,
         };
-        let asking = approval::ask(self.app, outside, &approval, from_finding, limit);
+        // Large and rare, so no run that never asks carries it along.
+        let asking = Box::pin(approval::ask(
+            self.app,
+            outside,
+            &approval,
+            from_finding,
+            limit,
+        ));
         let event = match self.hold.during(asking).await? {
             Ok(untold) => Event::Asked {
                 to: approval.asked.into_iter().map(|asked| asked.to).collect(),

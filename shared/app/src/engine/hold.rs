@@ -55,7 +55,7 @@ impl<'a> Hold<'a> {
     async fn keep(&mut self) -> Result<(), StoreError> {
         match self.extend().await {
             Err(error) if error.is_transient() && !self.remaining().is_zero() => {
-                tracing::warn!(run.id = self.lease.run_id, error = %error, "lease could not be extended");
+                tracing::warn!(error = %error, "lease could not be extended");
                 Ok(())
             }
             other => other,

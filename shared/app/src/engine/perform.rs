@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(10 * 60);
@@ -84,17 +85,21 @@ pub(crate) enum Called<T> {
     Panicked,
 }
 
-/// Does some work in a task of its own; dropping this aborts it.
-pub(crate) async fn guarded<T: Send + 'static>(
+/// Begins some work in a task of its own; dropping what this returns aborts it.
+///
+/// The work is large, and what waits for it is not: so the one is no part of the other.
+pub(crate) fn guarded<T: Send + 'static, W: Future<Output = T> + Send + 'static>(
     limit: Duration,
-    work: impl Future<Output = T> + Send + 'static,
-) -> Called<T> {
+    work: W,
+) -> impl Future<Output = Called<T>> + use<T, W> {
     let mut tasks = JoinSet::new();
-    tasks.spawn(work);
-    match tokio::time::timeout(limit + GRACE, tasks.join_next()).await {
-        Err(_) => Called::TimedOut,
-        Ok(Some(Ok(told))) => Called::Told(told),
-        Ok(Some(Err(_)) | None) => Called::Panicked,
+    tasks.spawn(work.in_current_span());
+    async move {
+        match tokio::time::timeout(limit + GRACE, tasks.join_next()).await {
+            Err(_) => Called::TimedOut,
+            Ok(Some(Ok(told))) => Called::Told(told),
+            Ok(Some(Err(_)) | None) => Called::Panicked,
+        }
     }
 }
 

@@ -378,22 +378,25 @@ impl Worker<'_> {
     }
 
     /// Does some work, the run in hand meanwhile; what breaks down or takes too long is a fault like others.
-    pub(super) async fn call<T: Send + 'static>(
+    pub(super) fn call<T: Send + 'static>(
         &mut self,
         limit: Duration,
         work: impl Future<Output = Result<T, Fault>> + Send + 'static,
-    ) -> Result<Result<T, Fault>, EngineError> {
-        Ok(match self.hold.during(guarded(limit, work)).await? {
-            Called::Told(told) => told,
-            Called::TimedOut => Err(Fault::Unknown {
-                reason: format!("no outcome within {} s", limit.as_secs_f64()),
-            }),
-            Called::Panicked => {
-                tracing::error!(run.id = self.run.id, "a remediation broke down");
-                let reason = "the remediation broke down; the log has the details";
-                Err(Fault::Refused(reason.to_owned()))
-            }
-        })
+    ) -> impl Future<Output = Result<Result<T, Fault>, EngineError>> {
+        let called = guarded(limit, work);
+        async move {
+            Ok(match self.hold.during(called).await? {
+                Called::Told(told) => told,
+                Called::TimedOut => Err(Fault::Unknown {
+                    reason: format!("no outcome within {} s", limit.as_secs_f64()),
+                }),
+                Called::Panicked => {
+                    tracing::error!("a remediation broke down");
+                    let reason = "the remediation broke down; the log has the details";
+                    Err(Fault::Refused(reason.to_owned()))
+                }
+            })
+        }
     }
 
     /// Writes down what a fault leads to.

@@ -152,7 +152,7 @@ impl Worker<'_> {
             None => entry,
         };
         self.hold.append(&entry).await?;
-        log(&self.run.id, &entry);
+        log(&entry);
         Ok(entry)
     }
 }
