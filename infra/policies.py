@@ -175,6 +175,62 @@ def rule_faults(resources):
                 yield logical, "loses what it cannot deliver"
 
 
+def alternatives(pattern):
+    """What a pattern takes: source and type of events, and what else it asks of them."""
+    for alternative in pattern.get("$or", [pattern]):
+        rest = {name: asked for name, asked in alternative.items() if name not in ("source", "detail-type")}
+        for source in alternative.get("source", []):
+            for kind in alternative.get("detail-type", []):
+                yield source, kind, rest
+
+
+def takes(wanted, value):
+    """Whether a matcher of a pattern takes all that another one does."""
+    prefix = wanted.get("prefix") if isinstance(wanted, dict) else None
+    narrower = value.get("prefix") if isinstance(value, dict) else value
+    return wanted == value or (prefix is not None and narrower is not None and narrower.startswith(prefix))
+
+
+def bus_faults(resources, member):
+    """What the hub takes from its own account it takes from members too, and members forward just that."""
+    if not any(resource["Type"] == "AWS::Events::EventBus" for resource in resources.values()):
+        return
+    rules = {
+        logical: resource
+        for logical, resource in resources.items()
+        if resource["Type"] == "AWS::Events::Rule" and "EventPattern" in resource["Properties"]
+    }
+    heard = []
+    for logical, rule in rules.items():
+        properties = rule["Properties"]
+        on_hub_bus = "EventBusName" in properties
+        twin = f"{logical.removesuffix('HubRule')}Rule" if on_hub_bus else f"{logical.removesuffix('Rule')}HubRule"
+        if twin not in rules or on_hub_bus == ("EventBusName" in rules[twin]["Properties"]):
+            yield logical, f"has no twin `{twin}` on the other bus"
+            continue
+        if not on_hub_bus:
+            continue
+        for part in ("EventPattern", "Targets"):
+            if properties[part] != rules[twin]["Properties"][part]:
+                yield logical, f"has another `{part}` than `{twin}`"
+        if rule.get("Condition") != rules[twin].get("Condition"):
+            yield logical, f"has another `Condition` than `{twin}`"
+        heard += [(logical, *one) for one in alternatives(properties["EventPattern"])]
+    forwarded = [
+        one
+        for rule in member["Resources"].values()
+        if rule["Type"] == "AWS::Events::Rule"
+        and any(target["Arn"] == {"Ref": "HubBusArn"} for target in rule["Properties"]["Targets"])
+        for one in alternatives(rule["Properties"]["EventPattern"])
+    ]
+    for logical, source, kind, rest in heard:
+        if not any(takes(one[0], source) and takes(one[1], kind) and one[2] in ({}, rest) for one in forwarded):
+            yield logical, f"takes `{kind}` of `{source}`, which members do not forward"
+    for source, kind, _ in forwarded:
+        if not any(takes(source, one[1]) and takes(kind, one[2]) for one in heard):
+            yield "Bus", f"is forwarded `{kind}` of `{source}`, which no rule on it takes"
+
+
 def route_faults(resources, parameters):
     for logical, resource in resources.items():
         if resource["Type"] != "AWS::ApiGatewayV2::Route":
@@ -315,6 +371,7 @@ def faults(template, member):
         *queue_faults(resources, parameters),
         *alarm_faults(resources),
         *rule_faults(resources),
+        *bus_faults(resources, member),
         *route_faults(resources, parameters),
         *suppression_faults(template),
         *(stack_set_faults(template, member) if "MemberTemplateUrl" in parameters else []),

@@ -102,6 +102,33 @@ class Breaks(unittest.TestCase):
         pad = lambda hub: properties(hub, "AlertRule")["EventPattern"].update(detail={"id": ["x" * 2000]})
         self.found("hub", "AlertRule: has a pattern of", pad)
 
+    def test_rules_of_the_two_buses(self):
+        def pattern(hub, name):
+            return properties(hub, name)["EventPattern"]
+
+        def both(change):
+            return lambda hub: [change(pattern(hub, name)["$or"]) for name in ("AlertRule", "AlertHubRule")]
+
+        one_alone = lambda hub: pattern(hub, "ComplianceRule")["$or"].pop()
+        self.found("hub", "ComplianceHubRule: has another `EventPattern` than `ComplianceRule`", one_alone)
+        elsewhere = lambda hub: properties(hub, "AlertHubRule")["Targets"][0].update(Arn=hub["Resources"]["RecommendationQueue"])
+        self.found("hub", "AlertHubRule: has another `Targets`", elsewhere)
+        always = lambda hub: hub["Resources"]["CloudTrailHubRule"].pop("Condition")
+        self.found("hub", "CloudTrailHubRule: has another `Condition`", always)
+        for gone, left in (("AlertHubRule", "AlertRule"), ("AlertRule", "AlertHubRule")):
+            drop = lambda hub, gone=gone: hub["Resources"].pop(gone)
+            self.found("hub", f"{left}: has no twin `{gone}`", drop)
+        same_bus = lambda hub: properties(hub, "AlertHubRule").pop("EventBusName")
+        self.found("hub", "AlertRule: has no twin `AlertHubRule`", same_bus)
+
+        unheard = both(lambda all: all.append({"source": ["aws.detective"], "detail-type": ["Detective Finding"]}))
+        self.found("hub", "AlertHubRule: takes `Detective Finding` of `aws.detective`, which members do not forward", unheard)
+        # Of scans, members forward only those that found something.
+        wider = both(lambda all: [one.pop("detail", None) for one in all if one["source"] == ["aws.guardduty"]])
+        self.found("hub", "AlertHubRule: takes `GuardDuty Malware Protection Object Scan Result` of `aws.guardduty`", wider)
+        useless = both(lambda all: [all.remove(one) for one in list(all) if one["source"] == ["aws.macie"]])
+        self.found("hub", "Bus: is forwarded `Macie Finding` of `aws.macie`, which no rule on it takes", useless)
+
     def test_routes(self):
         def scopes(route, *names):
             return lambda hub: properties(hub, route).update(AuthorizationScopes=[{"Ref": name} for name in names])

@@ -64,6 +64,9 @@ when:
 run: [{ playbook: mail }]
 "#;
 
+/// What is reported by CloudTrail and is an alert here.
+const CLOUDTRAIL_EVENTS: &str = "PutBucketPolicy,ConsoleLogin";
+
 /// The hub that most tests share; it goes with the last of them that runs.
 fn hub() -> Arc<Hub> {
     static SHARED: Mutex<Weak<Hub>> = Mutex::new(Weak::new());
@@ -75,6 +78,7 @@ fn hub() -> Arc<Hub> {
         parameters: vec![
             ("Senders".to_owned(), doors::senders()),
             ("CustomActions".to_owned(), doors::custom_actions()),
+            ("CloudTrailEvents".to_owned(), CLOUDTRAIL_EVENTS.to_owned()),
             ("IntakeDeliveries".to_owned(), "3".to_owned()),
         ],
         ..Settings::default()

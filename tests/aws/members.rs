@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use quench_actions::remediate::{Kind, Remediation, Target, session_policy};
 use quench_emulator::{ACCOUNT, REGION};
 use quench_tests::aws::Aws;
-use quench_tests::events::{guardduty, security_hub};
-use quench_tests::hub::{Hub, Settings, wait_for};
+use quench_tests::events::{guardduty, of_each_kind, security_hub};
+use quench_tests::hub::{Hub, Settings, put_events, wait_for};
 use quench_tests::root;
 use quench_tests::stack::{self, Template};
 use serde_json::{Value, json};
 
-use crate::mailing;
+use crate::sources::taken_in;
+use crate::{CLOUDTRAIL_EVENTS, hub, mailing};
 
 pub(crate) const MEMBER: &str = "111122223333";
 pub(crate) const STRANGER: &str = "444455556666";
@@ -33,18 +34,25 @@ pub(crate) const SWITCHES: [&str; 10] = [
 
 #[test]
 fn what_a_member_hears_reaches_the_hub_through_its_bus() {
-    let hub = mailing(&Settings::default());
-    join(&hub, &hub.aws, &[]);
-    // What the hub hears of its own account comes by another way; here it is to come by this one.
-    for rule in ["AlertRule", "RecommendationRule", "ComplianceRule"] {
-        let name = &hub.resources()[rule];
-        hub.aws.ok("events", "disable_rule", &json!({"Name": name}));
-    }
-    hub.put(&[guardduty(1)]);
+    let listed = ("CloudTrailEvents", CLOUDTRAIL_EVENTS);
+    let parameters = [("MemberAccounts", MEMBER), listed];
+    let hub = mailing(&Settings {
+        parameters: parameters
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec(),
+        ..Settings::default()
+    });
+    let member = hub.in_account(MEMBER);
+    join_with(&hub, &member, &[], &[listed]);
+    let events = of_each_kind();
+    let put: Vec<Value> = events.iter().map(|(event, ..)| event.clone()).collect();
+    put_events(&member, "default", &put);
+    taken_in(&hub, &events);
+    put_events(&member, "default", &[guardduty(1)]);
     hub.wait_for_mails("Brute force number 1.", 1);
     // Events that did not reach the hub are kept, and an alarm of the region's topic tells.
-    let alarm = &stack::resources(&hub.aws, STACK)["UndeliveredAlarm"];
-    let seen = hub.aws.ok(
+    let alarm = &stack::resources(&member, STACK)["UndeliveredAlarm"];
+    let seen = member.ok(
         "cloudwatch",
         "describe_alarms",
         &json!({"AlarmNames": [alarm]}),
@@ -52,6 +60,26 @@ fn what_a_member_hears_reaches_the_hub_through_its_bus() {
     let topic = format!("arn:aws:sns:{REGION}:{MEMBER}:alarms");
     assert_eq!(seen["MetricAlarms"][0]["AlarmActions"], json!([topic]));
     assert_eq!(seen["MetricAlarms"][0]["OKActions"], json!([topic]));
+}
+
+#[test]
+fn what_the_hub_hears_by_itself_is_not_forwarded_to_it_too() {
+    let hub = hub();
+    let bus = json!({"TargetArn": hub.output("BusArn")});
+    let forwarding =
+        |aws: &Aws| aws.ok("events", "list_rule_names_by_target", &bus)["RuleNames"].clone();
+    join(&hub, &hub.aws, &[]);
+    assert_eq!(forwarding(&hub.aws), json!([]));
+    let resources = stack::resources(&hub.aws, STACK);
+    assert_eq!(resources.keys().collect::<Vec<_>>(), ["Presence"]);
+
+    // In its other regions it is a member as any other.
+    let abroad = hub.in_region("us-east-1");
+    join(&hub, &abroad, &[]);
+    let rule = &stack::resources(&abroad, STACK)["FindingsRule"];
+    assert_eq!(forwarding(&abroad), json!([rule]));
+    put_events(&abroad, "default", &[guardduty(400)]);
+    hub.wait_for_mails("Brute force number 400.", 1);
 }
 
 #[test]

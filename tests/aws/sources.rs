@@ -1,8 +1,10 @@
 //! Findings of AWS, from the bus to the mailbox.
 
-use quench_tests::events::{config, guardduty, inspector, security_hub};
-use quench_tests::hub::STACK;
-use serde_json::Value;
+use quench_tests::events::{
+    config, custom_action, guardduty, inspector, of_each_kind, sample, security_hub,
+};
+use quench_tests::hub::{Hub, STACK, wait_for};
+use serde_json::{Value, json};
 
 use crate::hub;
 
@@ -52,6 +54,103 @@ fn an_event_of_each_source_becomes_a_mail_and_a_complete_history() {
         assert_eq!(of_mail, ["started", "succeeded"], "{run}");
     }
     assert!(hub.runs("").len() >= ids_before + 4);
+}
+
+#[test]
+fn an_event_of_each_kind_that_a_rule_takes_is_taken_in() {
+    let hub = hub();
+    let events = of_each_kind();
+    let put: Vec<Value> = events.iter().map(|(event, ..)| event.clone()).collect();
+    hub.put(&put);
+    taken_in(&hub, &events);
+}
+
+#[test]
+fn each_event_is_taken_by_one_rule_and_there_is_one_for_all_that_rules_take() {
+    let hub = hub();
+    let takes = |pattern: &Value, event: &Value| {
+        let asked = json!({"EventPattern": pattern.to_string(), "Event": event.to_string()});
+        hub.aws.ok("events", "test_event_pattern", &asked)["Result"] == true
+    };
+    let mut events: Vec<(Value, &str)> = of_each_kind()
+        .into_iter()
+        .map(|(event, kind, source)| (event, rule_of(kind, source)))
+        .collect();
+    events.push((custom_action(1, "TellTheTeam"), "CustomActionRule"));
+    events.push((sample("security-hub-insight-results"), "CustomActionRule"));
+
+    let names = hub.resources();
+    let rules: Vec<(&str, Value)> = names
+        .iter()
+        .filter(|(rule, _)| rule.ends_with("Rule") && !rule.ends_with("HubRule"))
+        .filter_map(|(rule, name)| {
+            let described = hub
+                .aws
+                .ok("events", "describe_rule", &json!({"Name": name}));
+            let pattern = described["EventPattern"].as_str()?;
+            let pattern = serde_json::from_str(pattern).ok()?;
+            Some((rule.as_str(), pattern))
+        })
+        .collect();
+    assert_eq!(rules.len(), 5, "{rules:?}");
+    for (event, of) in &events {
+        let of_event: Vec<&str> = rules
+            .iter()
+            .filter(|(_, pattern)| takes(pattern, event))
+            .map(|(rule, _)| *rule)
+            .collect();
+        assert_eq!(of_event, [*of], "{event}");
+    }
+    for (rule, pattern) in &rules {
+        let itself = [pattern.clone()];
+        let alternatives = pattern["$or"].as_array().map_or(&itself[..], Vec::as_slice);
+        for alternative in alternatives {
+            for kind in alternative["detail-type"].as_array().unwrap() {
+                let mut of_kind = alternative.clone();
+                of_kind["detail-type"] = json!([kind]);
+                assert!(
+                    events.iter().any(|(event, _)| takes(&of_kind, event)),
+                    "`{rule}` takes what no test puts on the bus: {of_kind}"
+                );
+            }
+        }
+    }
+}
+
+/// The rule that takes an event on a finding of this kind and source.
+fn rule_of(kind: &str, source: &str) -> &'static str {
+    match (kind, source) {
+        ("alert", "cloudtrail") => "CloudTrailRule",
+        ("alert", _) => "AlertRule",
+        ("recommendation", _) => "RecommendationRule",
+        _ => "ComplianceRule",
+    }
+}
+
+/// Waits until each of these events is a finding of its kind and source, and there are no two of any.
+#[track_caller]
+pub(crate) fn taken_in(hub: &Hub, events: &[(Value, &str, &str)]) {
+    let mut stored = Vec::new();
+    for (event, kind, source) in events {
+        let decoded = quench_findings::decode(event.to_string().as_bytes());
+        assert_eq!(decoded.findings.len(), 1, "{event}");
+        let title = &decoded.findings[0].title;
+        let of_event = |stored: &[Value]| -> Vec<Value> {
+            let same = |finding: &&Value| {
+                finding["title"] == title.as_str() && finding["source"] == *source
+            };
+            stored.iter().filter(same).cloned().collect()
+        };
+        if of_event(&stored).is_empty() {
+            stored = wait_for(&format!("the finding `{title}` of `{source}`"), || {
+                let stored = hub.json(["findings", "list", "--limit", "10000"]);
+                (!of_event(&stored).is_empty()).then_some(stored)
+            });
+        }
+        let found = of_event(&stored);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0]["kind"], *kind, "{found:?}");
+    }
 }
 
 #[test]

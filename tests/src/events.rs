@@ -57,12 +57,21 @@ pub fn config(number: usize) -> Value {
     event
 }
 
+/// A payload by which the product's decoding is tested: `aws/macie-event`, say.
+pub fn fixture(name: &str) -> Value {
+    read(&format!("shared/findings/tests/data/{name}.json"))
+}
+
 /// A sample of the product.
 pub fn sample(name: &str) -> Value {
-    let path = root().join(format!("shared/automations/samples/{name}.json"));
+    read(&format!("shared/automations/samples/{name}.json"))
+}
+
+fn read(path: &str) -> Value {
+    let path = root().join(path);
     let text = std::fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    serde_json::from_str(&text).expect("a sample is JSON")
+    serde_json::from_str(&text).expect("it is JSON")
 }
 
 /// An alert of Defender for Cloud, as a workflow automation of Azure sends it.
@@ -82,4 +91,73 @@ pub fn custom_action(number: usize, button: &str) -> Value {
     event["detail"]["actionName"] = json!(button);
     event["detail"]["actionDescription"] = json!("Tells the team");
     event
+}
+
+/// An event of each kind that rules of the hub put on a queue, each about a finding of its own, with that finding's kind and
+/// source.
+pub fn of_each_kind() -> Vec<(Value, &'static str, &'static str)> {
+    let fixtures = [
+        (
+            "access-analyzer-external",
+            "recommendation",
+            "access_analyzer",
+        ),
+        (
+            "access-analyzer-internal",
+            "recommendation",
+            "access_analyzer",
+        ),
+        (
+            "access-analyzer-unused",
+            "recommendation",
+            "access_analyzer",
+        ),
+        ("cloudtrail-api-call", "alert", "cloudtrail"),
+        ("cloudtrail-sign-in", "alert", "cloudtrail"),
+        ("config-first-evaluation", "compliance", "config"),
+        ("guardduty-event", "alert", "guardduty"),
+        (
+            "guardduty-malware-plan-warning",
+            "recommendation",
+            "guardduty",
+        ),
+        ("guardduty-malware-scan", "alert", "guardduty"),
+        ("guardduty-runtime-unhealthy", "recommendation", "guardduty"),
+        ("health-abuse", "alert", "health"),
+        ("health-event", "alert", "health"),
+        ("inspector-event", "recommendation", "inspector"),
+        ("inspector-scan", "recommendation", "inspector"),
+        ("macie-event", "alert", "macie"),
+        ("security-hub-control", "compliance", "security_hub"),
+        ("security-hub-partner-threat", "alert", "security_hub"),
+        ("trusted-advisor-event", "recommendation", "trusted_advisor"),
+    ];
+    let mut events: Vec<(Value, &str, &str)> = fixtures
+        .map(|(name, kind, source)| (fixture(&format!("aws/{name}")), kind, source))
+        .to_vec();
+
+    // A scan of the image that the fixture of Inspector is about would be of the same finding.
+    events.push((sample("ecr-image-critical"), "recommendation", "ecr"));
+
+    // What is neither a threat nor about compliance.
+    let mut weakness = fixture("aws/security-hub-inspector");
+    let finding = &mut weakness["detail"]["findings"][0];
+    finding["Id"] = json!(format!(
+        "arn:aws:inspector2:eu-west-1:111122223333:finding/{:032x}",
+        0xb
+    ));
+    finding["Title"] = json!("CVE-2026-0001 - openssl, by Security Hub");
+    events.push((weakness, "recommendation", "inspector"));
+
+    // The second version of Security Hub tells them apart by their class.
+    let imported = |findings: Value| {
+        let mut event = sample("ocsf-reverse-shell");
+        event["detail"]["findings"] = findings;
+        event
+    };
+    let vulnerability = imported(json!([sample("ocsf-log4j-vulnerability")]));
+    events.push((vulnerability, "recommendation", "ocsf"));
+    events.push((sample("ocsf-config-recorder"), "compliance", "security_hub"));
+    events.push((sample("ocsf-reverse-shell"), "alert", "ocsf"));
+    events
 }

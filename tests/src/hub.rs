@@ -184,6 +184,11 @@ impl Hub {
         self.with_keys(&[("AWS_ACCESS_KEY_ID", account)])
     }
 
+    /// Calls AWS in another region, as an administrator of the hub's account.
+    pub fn in_region(&self, region: &str) -> Aws {
+        self.with_keys(&[("AWS_REGION", region), ("AWS_DEFAULT_REGION", region)])
+    }
+
     fn with_keys(&self, keys: &[(&str, &str)]) -> Aws {
         let mut variables = variables_of(&self.emulator, &self.proxy);
         variables.retain(|(name, _)| keys.iter().all(|(key, _)| name != key));
@@ -318,24 +323,7 @@ impl Hub {
     /// Puts events on a bus.
     #[track_caller]
     pub fn put_on(&self, bus: &str, events: &[Value]) {
-        for ten in events.chunks(10) {
-            let entries: Vec<Value> = ten
-                .iter()
-                .map(|event| {
-                    json!({
-                        "Source": event["source"],
-                        "DetailType": event["detail-type"],
-                        "Detail": event["detail"].to_string(),
-                        "Resources": event["resources"],
-                        "EventBusName": bus,
-                    })
-                })
-                .collect();
-            let put = self
-                .aws
-                .ok("events", "put_events", &json!({"Entries": entries}));
-            assert_eq!(put["FailedEntryCount"], 0, "{put}");
-        }
+        put_events(&self.aws, bus, events);
     }
 
     /// Invokes a function and gives its answer; `Err` is what it failed with.
@@ -479,6 +467,30 @@ impl Drop for Hub {
             let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
             eprintln!("the last that AWS logged:\n{last}");
         }
+    }
+}
+
+/// Puts events on a bus of whatever account and region.
+///
+/// # Panics
+/// AWS does not take them.
+#[track_caller]
+pub fn put_events(aws: &Aws, bus: &str, events: &[Value]) {
+    for ten in events.chunks(10) {
+        let entries: Vec<Value> = ten
+            .iter()
+            .map(|event| {
+                json!({
+                    "Source": event["source"],
+                    "DetailType": event["detail-type"],
+                    "Detail": event["detail"].to_string(),
+                    "Resources": event["resources"],
+                    "EventBusName": bus,
+                })
+            })
+            .collect();
+        let put = aws.ok("events", "put_events", &json!({"Entries": entries}));
+        assert_eq!(put["FailedEntryCount"], 0, "{put}");
     }
 }
 

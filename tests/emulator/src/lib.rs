@@ -24,12 +24,14 @@ pub const ACCOUNT: &str = "000000000000";
 /// Starts the emulator with what it keeps to itself otherwise, to put events whose source is a service of AWS; and has it
 /// ask for permissions as AWS does: a batch of messages needs that of a single one, there is no other; and who sends mail
 /// needs it for the identity that the sender's address belongs to, not for all. Of a session of a role, `aws:PrincipalArn` is
-/// the role.
+/// the role. Also as AWS does, it hands events on to buses of other accounts and regions, and works out in conditions of
+/// templates what is split and which account and region this is.
 const SPEAK_FOR_SERVICES: &str = "
 import json
 from ministack.app import main
-from ministack.core import iam_actions, iam_evaluator
+from ministack.core import iam_actions, iam_evaluator, responses
 from ministack.services import eventbridge, iam
+from ministack.services.cloudformation import changesets, engine, handlers, stacks
 put = eventbridge._put_events
 eventbridge._put_events = lambda data, allow_aws_source=True: put(data, True)
 extract = iam_actions.extract_iam_action
@@ -54,6 +56,30 @@ def condition(key, context):
     role = iam._roles.get_scoped(account, None, name)
     return role['Arn'] if role else value
 iam_evaluator._resolve_condition_key = condition
+hand_on = eventbridge._dispatch_to_event_bus
+def to_bus(bus, *of):
+    account = responses._request_account_id.set(bus.account_id)
+    region = responses._request_region.set(bus.region)
+    try:
+        hand_on(bus, *of)
+    finally:
+        responses._request_account_id.reset(account)
+        responses._request_region.reset(region)
+eventbridge._dispatch_to_event_bus = to_bus
+evaluate = engine._evaluate_conditions
+def conditions(template, parameters):
+    def worked_out(value):
+        if isinstance(value, list):
+            return [worked_out(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        is_split = 'Fn::Select' in value and 'Fn::Split' in value['Fn::Select'][1]
+        if is_split or value.get('Ref', '').startswith('AWS::'):
+            return engine._resolve_refs(value, {}, parameters, {}, {}, '', '')
+        return {name: worked_out(one) for name, one in value.items()}
+    return evaluate({**template, 'Conditions': worked_out(template.get('Conditions', {}))}, parameters)
+for module in (changesets, engine, handlers, stacks):
+    module._evaluate_conditions = conditions
 main()
 ";
 
