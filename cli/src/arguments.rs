@@ -425,6 +425,11 @@ pub(crate) enum DeadLetters {
 pub(crate) enum Bench {
     /// Match made-up findings against made-up rules: events a second with and without parsing, beside merely parsing and
     /// beside asking every rule in turn.
+    ///
+    /// Merely parsing is that of `serde_json`, which Quench uses. An example compares with `sonic-rs`, a parser made for speed:
+    /// `cargo run --release -p quench-matching --example speed`. Before and after measuring, what is matched unparsed is
+    /// compared with what is matched parsed, of every finding; and that with asking every rule, of as many findings as there
+    /// is time for.
     Match(BenchMatch),
 }
 

@@ -58,7 +58,8 @@ fn log(arguments: &Arguments, color: bool) {
         .with_ansi(color)
         .with_target(false);
     if arguments.json {
-        log.json().init();
+        // The list of spans has the innermost as well.
+        log.json().with_current_span(false).init();
     } else {
         log.init();
     }

@@ -1,7 +1,8 @@
+use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail};
 use quench_matching::workload::{self, Mix};
 use quench_matching::{Matcher, Scratch, compile};
 use serde::Serialize;
@@ -21,6 +22,9 @@ const PATIENCE: Duration = Duration::from_millis(1_500);
 
 /// Rules that are asked one by one in all, to know what that costs.
 const ONE_BY_ONE: usize = 200_000;
+
+/// Rules that an error names at most on each side.
+const NAMED: usize = 10;
 
 pub(crate) fn perform(scene: &Scene, command: &Bench) -> anyhow::Result<Verdict> {
     match command {
@@ -96,9 +100,10 @@ fn line(
     let matcher = compile(&rules).map_err(|_| anyhow::anyhow!("made-up rules do not compile"))?;
     let built = start.elapsed();
     let mut scratch = Scratch::default();
+    // Once while the room learns what findings look like, and once as it was when it was measured.
+    let matches = agree(&matcher, findings, parsed, &mut scratch)?;
     let mut best = vec![[Duration::MAX; 3]; findings.len().div_ceil(CHUNK)];
     let start = Instant::now();
-    let mut matches = 0;
     for round in 0.. {
         if round >= ROUNDS && start.elapsed() > PATIENCE {
             break;
@@ -107,32 +112,32 @@ fn line(
         // hand than the others do.
         for turn in 0..3 {
             let kind = (round + turn) % 3;
-            if kind == 0 {
-                matches = 0;
-            }
             let chunks = findings.chunks(CHUNK).zip(parsed.chunks(CHUNK));
             for ((findings, parsed), best) in chunks.zip(&mut best) {
-                time(&mut best[kind], || match kind {
-                    0 => {
-                        for finding in findings {
-                            let matched = matcher.matches_bytes(finding.as_bytes(), &mut scratch);
-                            matches += matched.map_or(0, <[usize]>::len);
+                time(&mut best[kind], || {
+                    match kind {
+                        0 => {
+                            for finding in findings {
+                                black_box(matcher.matches_bytes(finding.as_bytes(), &mut scratch)?);
+                            }
+                        }
+                        1 => {
+                            for finding in parsed {
+                                black_box(matcher.matches_value(finding, &mut scratch));
+                            }
+                        }
+                        _ => {
+                            for finding in findings {
+                                black_box(serde_json::from_str::<Value>(finding)?);
+                            }
                         }
                     }
-                    1 => {
-                        for finding in parsed {
-                            black_box(matcher.matches_value(finding, &mut scratch));
-                        }
-                    }
-                    _ => {
-                        for finding in findings {
-                            let _ = black_box(serde_json::from_str::<Value>(finding));
-                        }
-                    }
-                });
+                    anyhow::Ok(())
+                })?;
             }
         }
     }
+    agree(&matcher, findings, parsed, &mut scratch)?;
     let rate = |kind: usize| {
         let time: Duration = best.iter().map(|chunk| chunk[kind]).sum();
         findings.len() as f64 / time.as_secs_f64()
@@ -155,10 +160,33 @@ fn line(
 }
 
 /// Keeps the shortest time that some work took.
-fn time(best: &mut Duration, work: impl FnOnce()) {
+fn time<T>(best: &mut Duration, work: impl FnOnce() -> T) -> T {
     let start = Instant::now();
-    work();
+    let done = work();
     *best = (*best).min(start.elapsed());
+    done
+}
+
+/// How many matches all findings have, which must be the same whether they were parsed before or not.
+fn agree(
+    matcher: &Matcher,
+    findings: &[String],
+    parsed: &[Value],
+    scratch: &mut Scratch,
+) -> anyhow::Result<usize> {
+    let mut other = Scratch::default();
+    let mut matches = 0;
+    for (number, (finding, parsed)) in findings.iter().zip(parsed).enumerate() {
+        let read = matcher
+            .matches_bytes(finding.as_bytes(), scratch)
+            .with_context(|| {
+                format!("`matches_bytes` cannot read finding {number}, counted from 0")
+            })?;
+        let walked = matcher.matches_value(parsed, &mut other);
+        same(number, ("matches_bytes", read), ("matches_value", walked))?;
+        matches += read.len();
+    }
+    Ok(matches)
 }
 
 /// Events a second when every rule is asked in turn, of as many findings as there is time for; and whether that gives the
@@ -175,13 +203,45 @@ fn one_by_one(matcher: &Matcher, parsed: &[Value], scratch: &mut Scratch) -> any
         })
         .collect();
     let rate = sample as f64 / start.elapsed().as_secs_f64();
-    for (found, finding) in found.iter().zip(parsed) {
-        ensure!(
-            matcher.matches_value(finding, scratch) == found,
-            "the index differs from asking every rule, for {finding}"
-        );
+    for (number, (found, finding)) in found.iter().zip(parsed).enumerate() {
+        let walked = matcher.matches_value(finding, scratch);
+        same(number, ("matches_value", walked), ("matches_rule", found))?;
     }
     Ok(rate)
+}
+
+/// Refuses two results for one finding, each with the name of what gave it, unless they are the same.
+fn same(number: usize, one: (&str, &[usize]), other: (&str, &[usize])) -> anyhow::Result<()> {
+    if one.1 == other.1 {
+        return Ok(());
+    }
+    let only = |(name, found): (&str, &[usize]), (_, others): (&str, &[usize])| {
+        let others: BTreeSet<_> = others.iter().collect();
+        let found: BTreeSet<_> = found.iter().collect();
+        let rules: Vec<_> = found.difference(&others).map(ToString::to_string).collect();
+        let named = rules[..rules.len().min(NAMED)].join(", ");
+        match rules.len() {
+            0 => None,
+            1..=NAMED => Some(format!("only `{name}` finds {named}")),
+            all => Some(format!(
+                "only `{name}` finds {named} and {} more",
+                all - NAMED
+            )),
+        }
+    };
+    let mut differences: Vec<String> = [only(one, other), only(other, one)]
+        .into_iter()
+        .flatten()
+        .collect();
+    if differences.is_empty() {
+        differences.push("one of them gives a rule twice, or not in ascending order".to_owned());
+    }
+    bail!(
+        "`{}` and `{}` differ on finding {number}; of rules, counted like findings from 0: {}",
+        one.0,
+        other.0,
+        differences.join("; ")
+    )
 }
 
 impl Line {
@@ -223,20 +283,107 @@ impl BenchMix {
 
 #[cfg(test)]
 mod tests {
+    use quench_matching::{Condition, Operator, Rule};
+    use serde_json::json;
+
     use super::*;
 
-    #[test]
-    fn a_line_tells_rates_and_ratios() {
-        let findings = workload::findings(3, 1);
-        let parsed: Vec<Value> = findings
+    fn made_up(count: usize) -> (Vec<String>, Vec<Value>) {
+        let findings = workload::findings(count, 1);
+        let parsed = findings
             .iter()
             .map(|finding| serde_json::from_str(finding).unwrap())
             .collect();
+        (findings, parsed)
+    }
+
+    #[test]
+    fn a_line_tells_rates_and_ratios() {
+        let (findings, parsed) = made_up(3);
         let line = line("mixed", Mix::Mixed, 20, &findings, &parsed).unwrap();
         assert_eq!(line.rules, 20);
         assert!(line.events_per_second > 0.0);
         let ratio = line.events_per_second / line.parse_only_events_per_second;
         assert!((line.over_parse_only - ratio).abs() < 1e-9);
         assert_eq!(line.row().len(), 11);
+    }
+
+    #[test]
+    fn a_finding_that_cannot_be_read_is_an_error() {
+        let (mut findings, parsed) = made_up(3);
+        findings[1].truncate(40);
+        let fault = line("mixed", Mix::Mixed, 20, &findings, &parsed).unwrap_err();
+        let fault = format!("{fault:#}");
+        let start = "`matches_bytes` cannot read finding 1, counted from 0: byte ";
+        assert!(fault.starts_with(start), "{fault}");
+    }
+
+    /// A rule for each severity.
+    fn severities() -> Matcher {
+        let rules = ["high", "low", "medium"].map(|severity| Rule {
+            name: severity.to_owned(),
+            sets: vec![vec![Condition {
+                field: "severity".to_owned(),
+                operator: Operator::Equals,
+                value: severity.into(),
+                value_type: None,
+            }]],
+        });
+        compile(&rules).unwrap()
+    }
+
+    #[test]
+    fn matches_are_counted_where_bytes_and_values_agree() {
+        let findings = ["high", "none", "low"].map(|it| json!({"severity": it}).to_string());
+        let parsed = ["high", "none", "low"].map(|it| json!({"severity": it}));
+        let matches = agree(&severities(), &findings, &parsed, &mut Scratch::default());
+        assert_eq!(matches.unwrap(), 2);
+    }
+
+    #[test]
+    fn a_finding_whose_bytes_match_other_rules_than_its_value_is_an_error() {
+        let findings = ["high", "none", "low"].map(|it| json!({"severity": it}).to_string());
+        let parsed = ["high", "none", "medium"].map(|it| json!({"severity": it}));
+        let fault = agree(&severities(), &findings, &parsed, &mut Scratch::default()).unwrap_err();
+        assert_eq!(
+            fault.to_string(),
+            "`matches_bytes` and `matches_value` differ on finding 2; of rules, counted like findings from 0: only \
+             `matches_bytes` finds 1; only `matches_value` finds 2"
+        );
+    }
+
+    #[test]
+    fn the_same_results_do_not_differ() {
+        same(0, ("one", &[]), ("other", &[])).unwrap();
+        same(0, ("one", &[3, 5]), ("other", &[3, 5])).unwrap();
+    }
+
+    #[test]
+    fn a_difference_names_the_finding_and_the_rules_on_either_side() {
+        let fault = same(7, ("one", &[1, 3, 5, 8]), ("other", &[3, 4, 8])).unwrap_err();
+        assert_eq!(
+            fault.to_string(),
+            "`one` and `other` differ on finding 7; of rules, counted like findings from 0: only `one` finds 1, 5; only `other` \
+             finds 4"
+        );
+        let fault = same(7, ("one", &[3]), ("other", &[3, 4])).unwrap_err();
+        assert!(fault.to_string().ends_with(": only `other` finds 4"));
+    }
+
+    #[test]
+    fn of_many_rules_that_differ_the_first_are_named() {
+        let found: Vec<usize> = (0..25).collect();
+        let fault = same(0, ("one", &found), ("other", &[])).unwrap_err();
+        let end = "only `one` finds 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 15 more";
+        assert!(fault.to_string().ends_with(end), "{fault}");
+    }
+
+    #[test]
+    fn the_same_rules_in_another_order_or_twice_differ() {
+        for found in [&[5, 3][..], &[3, 3, 5]] {
+            let fault = same(0, ("one", found), ("other", &[3, 5])).unwrap_err();
+            let end = "gives a rule twice, or not in ascending order";
+            assert!(fault.to_string().ends_with(end), "{fault}");
+        }
     }
 }

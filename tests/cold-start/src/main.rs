@@ -301,7 +301,10 @@ fn cost(function: &Function, scene: &Scene, made: &[Call]) -> Result<Duration, S
     Ok(costs[WARM / 2])
 }
 
-/// Builds the function that does nothing and the one that only calls, as the others are built.
+/// Builds the function that does nothing and the one that only calls, with the profile of the others.
+///
+/// What `infra/package` does besides is left out: they are built for the machine's own target without naming it, where
+/// sources lie is not taken out of them, and the same instructions may be there twice.
 fn floors() -> Result<(PathBuf, PathBuf), String> {
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--locked", "--profile", "function"])
@@ -314,6 +317,8 @@ fn floors() -> Result<(PathBuf, PathBuf), String> {
     if !built.success() {
         return Err("the functions to compare with do not build".to_owned());
     }
-    let folder = root().join("target/function");
+    // Cargo, which was started in the root, takes it from there if it is not absolute.
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let folder = root().join(target).join("function");
     Ok((folder.join("nothing"), folder.join("calls")))
 }
