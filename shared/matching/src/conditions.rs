@@ -90,6 +90,13 @@ impl Conditions {
         self.field(code).slot
     }
 
+    /// The slot that a field leads to, as the rules spell it.
+    #[cfg(test)]
+    pub(crate) fn slot_of(&self, field: &str) -> Option<u32> {
+        let found = self.fields.iter().find(|one| &*one.text == field);
+        found.map(|found| found.slot)
+    }
+
     /// Whether one value passes; `buffer` is room for a folded expectation.
     pub(crate) fn passes(&self, code: Code, found: Found<'_>, buffer: &mut Vec<u8>) -> bool {
         match self.asked(code) {

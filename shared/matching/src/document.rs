@@ -2,6 +2,7 @@
 
 pub(crate) mod blocks;
 pub(crate) mod bytes;
+pub(crate) mod directory;
 pub(crate) mod habits;
 pub(crate) mod seen;
 pub(crate) mod traits;

@@ -108,7 +108,8 @@
 //!    first two conditions of each set come to lies side by side for all sets of a pivot, and is judged without a branch, since
 //!    a processor cannot foresee which sets fail. What passes is asked: equality by hash and, once for each field and
 //!    document, by the text itself; `contains` by its rarest four bytes, then the whole needle; others by their
-//!    expectation, once for each condition and document. Sets of which the pivot is a comparison lie in the order of what
+//!    expectation, once for each condition and document. Where a place has many values and several sets ask what they are
+//!    equal to, the values are filed by hash, so that they are not all gone through for each. Sets of which the pivot is a comparison lie in the order of what
 //!    they compare with, so those that a document reaches are the first so many.
 //!
 //! What always holds:

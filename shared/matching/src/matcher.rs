@@ -302,6 +302,7 @@ impl Matcher {
             document,
             exact,
             seen: &scratch.seen,
+            directory: &mut scratch.directory,
             traits: &mut scratch.traits,
             batch: &mut scratch.batch,
             done: &mut scratch.done,
@@ -626,5 +627,50 @@ mod tests {
         let mut scratch = Scratch::default();
         let matched = matcher.matches_bytes(text.as_bytes(), &mut scratch);
         assert_eq!(matched, Ok(&expected[..]));
+    }
+
+    #[test]
+    fn what_much_is_asked_of_and_has_many_values_is_looked_up() {
+        use crate::document::directory::Form::{Number, Text};
+        let pair = |number: usize| {
+            let text = |number: usize| ("texts", Operator::Equals, json!(format!("Text {number}")));
+            let whole = |number: usize| ("numbers", Operator::Equals, json!(number));
+            let either = json!([format!("TEXT {}", number + 4), "none"]);
+            [
+                conditions(&[text(number), text(number + 1)]),
+                conditions(&[whole(number), whole(number + 1)]),
+                conditions(&[text(number), ("texts", Operator::In, either)]),
+            ]
+        };
+        let matcher = compile(&rules((0..400).flat_map(pair))).unwrap();
+        let mut scratch = Scratch::default();
+        for (count, many) in [(40, false), (300, true)] {
+            let texts: Vec<String> = (0..count).map(|number| format!("tExt {number}")).collect();
+            let numbers: Vec<Value> = (0..count)
+                .map(|number| match number % 3 {
+                    0 => json!(number),
+                    1 => json!(number as f64),
+                    _ => json!(number.to_string()),
+                })
+                .collect();
+            let document = json!({"texts": texts, "numbers": numbers});
+            let expected: Vec<usize> = (0..400)
+                .flat_map(|number| {
+                    let seconds = [number + 1, number + 1, number + 4];
+                    let held = (0..).zip(seconds).filter(|(_, second)| *second < count);
+                    held.map(move |(rule, _)| 3 * number + rule)
+                })
+                .collect();
+            let text = document.to_string();
+            for _ in 0..2 {
+                assert_eq!(matcher.matches_value(&document, &mut scratch), expected);
+                let matched = matcher.matches_bytes(text.as_bytes(), &mut scratch);
+                assert_eq!(matched, Ok(&expected[..]));
+                for (field, form) in [("texts", Text), ("numbers", Number)] {
+                    let slot = matcher.conditions.slot_of(field).expect("a field");
+                    assert_eq!(scratch.directory.is_filled(slot, form), many, "{field}");
+                }
+            }
+        }
     }
 }

@@ -1,5 +1,6 @@
 use crate::document::Visits;
 use crate::document::blocks::Blocks;
+use crate::document::directory::Directory;
 use crate::document::habits::{Habits, Lessons};
 use crate::document::seen::Seen;
 use crate::document::traits::Traits;
@@ -27,6 +28,7 @@ pub struct Scratch {
     pub(crate) habits: Habits,
     pub(crate) lessons: Lessons,
     pub(crate) seen: Seen,
+    pub(crate) directory: Directory,
     pub(crate) traits: Traits,
     pub(crate) visits: Visits,
     pub(crate) name: Vec<u8>,
@@ -46,6 +48,7 @@ impl Scratch {
         let slots = self.seen.values.iter().map(|value| value.slot);
         self.traits.clear(slots, index.wants.len());
         self.seen.clear(index.wants.len());
+        self.directory.clear(index.wants.len());
         self.visits.clear(index.trie.len());
         self.done.clear(index.pivots as usize);
         self.asked.clear(conditions);

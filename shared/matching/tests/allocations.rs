@@ -47,6 +47,20 @@ fn rules() -> Vec<Rule> {
             sets: vec![vec![condition]],
         });
     }
+    for number in 0..40 {
+        let equals = |value: Value| Condition {
+            field: "many".to_owned(),
+            operator: Operator::Equals,
+            value,
+            value_type: None,
+        };
+        let texts = [number, 2 * number].map(|number| equals(json!(number.to_string())));
+        let numbers = [number, 2 * number].map(|number| equals(json!(number)));
+        rules.push(Rule {
+            name: format!("many {number}"),
+            sets: vec![texts.to_vec(), numbers.to_vec()],
+        });
+    }
     rules
 }
 
@@ -60,6 +74,9 @@ fn nothing_is_allocated_once_warm() {
             .replace("The", "Thé \\u00DF \\\"")
             .replace("\"region\"", "\"reg\\u0069on\""),
     );
+    // Of many values much is asked.
+    let many: Vec<usize> = (0..500).collect();
+    findings.push(json!({"many": many}).to_string());
     let parsed: Vec<Value> = findings
         .iter()
         .map(|finding| serde_json::from_str(finding).expect("JSON"))

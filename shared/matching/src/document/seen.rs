@@ -165,6 +165,16 @@ impl Seen {
         })
     }
 
+    /// Where these are among all values.
+    pub(crate) fn positions_of(&self, slot: u32) -> impl Iterator<Item = u32> {
+        let mut next = self.slots[slot as usize].latest;
+        std::iter::from_fn(move || {
+            let position = next.checked_sub(1)?;
+            next = self.values[position as usize].previous;
+            Some(position)
+        })
+    }
+
     /// Where the lowest and the highest number of a slot lie, if it has any; `place` says where one does.
     pub(crate) fn reach(
         &self,
@@ -240,6 +250,12 @@ impl Seen {
             Span::Texts(start, end) => &self.texts[start as usize..end as usize],
         };
         Some(std::str::from_utf8(bytes).expect("only UTF-8 is noted"))
+    }
+
+    /// The hash of the folded text of a value, given its position; nothing if it has no text.
+    pub(crate) fn text_hash(&self, value: u32) -> Option<u64> {
+        let value = &self.values[value as usize];
+        value.has_text().then_some(value.hash)
     }
 
     /// Notes a value that has no text.

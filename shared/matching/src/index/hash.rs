@@ -1,7 +1,8 @@
 //! Hashing of texts regardless of case, sixty-four bytes at a time.
 //!
-//! The function is fixed, so that compiling is deterministic. Its table is filled by rules only; documents merely look
-//! things up, so a document cannot make it slow.
+//! The function is fixed, so that compiling is deterministic. The table of an index is filled by rules only; documents merely
+//! look things up, so a document cannot make it slow. What a document fills by hash is never slower than to go through its
+//! values.
 
 const START: u64 = 0x9E37_79B9_7F4A_7C15;
 const MIX: u64 = 0xD6E8_FEB8_6659_FD93;

@@ -9,13 +9,14 @@ use super::{
 };
 use crate::conditions::{Asked, Code, Conditions};
 use crate::document::Document;
+use crate::document::directory::{Directory, Form};
 use crate::document::seen::{Seen, SeenValue};
 use crate::document::traits::{self, Trait, Traits};
 use crate::four;
 use crate::matches::Matches;
 use crate::near;
 use crate::network::Network;
-use crate::test::{Found, Reading, Test};
+use crate::test::{Found, List, Reading, Test};
 
 /// What was found out in the document at hand, by position.
 #[derive(Debug, Default)]
@@ -123,6 +124,7 @@ pub(crate) struct Search<'a, S> {
     /// whatever holds of it is asked of this once more.
     pub(crate) exact: Option<Document<'a>>,
     pub(crate) seen: &'a Seen,
+    pub(crate) directory: &'a mut Directory,
     /// Noted once they are needed.
     pub(crate) traits: &'a mut Traits,
     pub(crate) batch: &'a mut Batch,
@@ -508,16 +510,14 @@ impl<'a, S: Simd> Search<'a, S> {
 
     /// Whether one value passes, whatever the path leads to.
     fn passes(&mut self, code: Code, value: &SeenValue) -> bool {
-        match self.conditions.asked(code) {
-            Asked::Text(operator, expected) => self
-                .seen
-                .plain(value, self.document)
-                .is_some_and(|text| operator.holds(expected, text, self.buffer)),
-            Asked::Other(test) => self
-                .seen
-                .found(value, self.document)
-                .is_some_and(|found| test.holds(found)),
-        }
+        passes(
+            self.conditions,
+            self.seen,
+            self.document,
+            self.buffer,
+            code,
+            value,
+        )
     }
 
     /// Asks what is left of a set, given where the glance at it lies, and where it lies itself.
@@ -586,8 +586,17 @@ impl<'a, S: Simd> Search<'a, S> {
         if let Some(holds) = ordinal.and_then(|ordinal| self.asked.get(ordinal)) {
             return holds;
         }
-        let mut alike = seen.of(slot).filter(|value| value.hash as u32 == hash);
-        let holds = alike.any(|value| self.passes(code, value)) && self.holds_so_exactly(code);
+        let holds = if self.looks_up_texts(slot) {
+            self.finds(code, slot, Form::Text, hash)
+        } else {
+            let mut gone_through = 0;
+            let all = seen.of(slot).inspect(|_| gone_through += 1);
+            let mut alike = all.filter(|value| value.hash as u32 == hash);
+            let holds = alike.any(|value| self.passes(code, value));
+            self.directory.went_through(slot, Form::Text, gone_through);
+            holds
+        };
+        let holds = holds && self.holds_so_exactly(code);
         if holds {
             seen.set_known_to_equal(slot, code.0);
         }
@@ -595,6 +604,62 @@ impl<'a, S: Simd> Search<'a, S> {
             self.asked.set(ordinal, holds);
         }
         holds
+    }
+
+    /// Whether texts of a slot can be looked up.
+    #[inline]
+    fn looks_up_texts(&mut self, slot: u32) -> bool {
+        let seen = self.seen;
+        self.directory
+            .looks_up(slot, Form::Text, seen, |value| seen.text_hash(value))
+    }
+
+    /// As [`Search::looks_up_texts`], of numbers.
+    #[inline]
+    fn looks_up_numbers(&mut self, slot: u32) -> bool {
+        let (seen, document) = (self.seen, self.document);
+        self.directory.looks_up(slot, Form::Number, seen, |value| {
+            let found = seen.found(&seen.values[value as usize], document)?;
+            found.number(Reading::Any).map(key::of_number)
+        })
+    }
+
+    /// Whether any value of a slot passes, of those that are looked up by such a hash.
+    fn finds(&mut self, code: Code, slot: u32, form: Form, hash: u32) -> bool {
+        let (seen, conditions, document) = (self.seen, self.conditions, self.document);
+        let buffer = &mut *self.buffer;
+        let mut alike = self.directory.alike(slot, form, hash);
+        alike.any(|value| {
+            let value = &seen.values[value as usize];
+            passes(conditions, seen, document, buffer, code, value)
+        })
+    }
+
+    /// Whether any value of a slot passes.
+    fn any_passes(&mut self, code: Code, slot: u32) -> bool {
+        let (seen, conditions) = (self.seen, self.conditions);
+        let form = match conditions.asked(code) {
+            Asked::Other(Test::In(List::Texts(texts))) => {
+                if self.looks_up_texts(slot) {
+                    let mut hashes = texts.iter().map(|text| hash::text(text.as_bytes()));
+                    return hashes.any(|hash| self.finds(code, slot, Form::Text, hash as u32));
+                }
+                Form::Text
+            }
+            Asked::Other(Test::In(List::Numbers(numbers, _))) => {
+                if self.looks_up_numbers(slot) {
+                    let mut keys = numbers.iter().map(|number| key::of_number(*number));
+                    return keys.any(|key| self.finds(code, slot, Form::Number, key as u32));
+                }
+                Form::Number
+            }
+            _ => return seen.of(slot).any(|value| self.passes(code, value)),
+        };
+        let mut gone_through = 0;
+        let mut all = seen.of(slot).inspect(|_| gone_through += 1);
+        let passes = all.any(|value| self.passes(code, value));
+        self.directory.went_through(slot, form, gone_through);
+        passes
     }
 
     /// Whether any value of a slot has the text of a condition, given four bytes of that and where in it they lie.
@@ -639,7 +704,7 @@ impl<'a, S: Simd> Search<'a, S> {
                 !seen.has(slot) || (self.exact.is_some() && self.holds_exactly(code))
             }
             Asked::Other(Test::Exists(true)) => seen.has(slot) && self.holds_so_exactly(code),
-            _ => seen.of(slot).any(|value| self.passes(code, value)) && self.holds_so_exactly(code),
+            _ => self.any_passes(code, slot) && self.holds_so_exactly(code),
         };
         self.asked.set(ordinal, holds);
         holds
@@ -663,6 +728,26 @@ impl<'a, S: Simd> Search<'a, S> {
         let holds = self.conditions.holds_in(code, document);
         self.asked.set(ordinal, holds);
         holds
+    }
+}
+
+/// Whether one value passes a condition; `buffer` is room for a folded expectation.
+#[inline]
+fn passes(
+    conditions: &Conditions,
+    seen: &Seen,
+    document: &[u8],
+    buffer: &mut Vec<u8>,
+    code: Code,
+    value: &SeenValue,
+) -> bool {
+    match conditions.asked(code) {
+        Asked::Text(operator, expected) => seen
+            .plain(value, document)
+            .is_some_and(|text| operator.holds(expected, text, buffer)),
+        Asked::Other(test) => seen
+            .found(value, document)
+            .is_some_and(|found| test.holds(found)),
     }
 }
 

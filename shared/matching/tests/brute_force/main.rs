@@ -265,6 +265,54 @@ proptest! {
     }
 }
 
+/// A condition that asks for whole values of one place, where several of them may be.
+fn equalities() -> impl Strategy<Value = Condition> {
+    let lists = prop_oneof![
+        2 => prop::collection::vec(texts(), 1..4).prop_map(|texts| json!(texts)),
+        1 => prop::collection::vec(numbers(), 1..4).prop_map(Value::Array),
+    ];
+    let asked = prop_oneof![
+        4 => (Just(Operator::Equals), scalars(), types()),
+        2 => (Just(Operator::In), lists, types()),
+        1 => (Just(Operator::NotEquals), scalars(), types()),
+    ];
+    (prop::sample::select(vec!["a", "A", "a[*]"]), asked).prop_map(
+        |(field, (operator, value, value_type))| Condition {
+            field: field.to_owned(),
+            operator,
+            value,
+            value_type,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases().div_ceil(8), ..ProptestConfig::default() })]
+
+    #[test]
+    fn much_that_is_asked_of_many_values_holds_as_a_naive_reading_says(
+        sets in prop::collection::vec(prop::collection::vec(equalities(), 2..5), 20..60),
+        arrays in prop::collection::vec(prop::collection::vec(scalars(), 60..300), 1..4),
+    ) {
+        let rules: Vec<Rule> = sets
+            .into_iter()
+            .map(|set| set.into_iter().filter(|one| quench_matching::check(one).is_ok()).collect::<Vec<_>>())
+            .filter(|set| !set.is_empty())
+            .map(|set| Rule { name: "many".to_owned(), sets: vec![set] })
+            .collect();
+        let matcher = compile(&rules).expect("only checked conditions are left");
+        let mut scratch = Scratch::default();
+        for array in &arrays {
+            let document = json!({"a": array});
+            let expected: Vec<usize> =
+                (0..rules.len()).filter(|rule| reference::rule_matches(&rules[*rule], &document)).collect();
+            prop_assert_eq!(matcher.matches_value(&document, &mut scratch), &expected, "{}", document);
+            let text = document.to_string();
+            prop_assert_eq!(matcher.matches_bytes(text.as_bytes(), &mut scratch), Ok(&expected[..]), "{}", text);
+        }
+    }
+}
+
 /// JSON as somebody might have typed it: names several times, needless escapes, blanks, numbers in odd forms.
 fn typed() -> impl Strategy<Value = String> {
     let blank = || prop::sample::select(vec!["", "", "", " ", "\n\t "]);
