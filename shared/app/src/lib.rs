@@ -14,6 +14,7 @@ pub mod delivery;
 #[cfg(test)]
 mod emulated;
 mod engine;
+mod gather;
 pub mod intake;
 #[cfg(test)]
 mod logged;

@@ -181,8 +181,14 @@ impl Queues {
         sending: Sending,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let outgoing = vec![(body.to_owned(), sending)];
-        self.send_all(queue, outgoing, now).await
+        match self {
+            #[cfg(feature = "local")]
+            Queues::Sqlite { .. } => {
+                let outgoing = vec![(body.to_owned(), sending)];
+                self.send_all(queue, outgoing, now).await
+            }
+            Queues::Sqs(sqs) => sqs.send(queue, body, sending).await,
+        }
     }
 
     /// Sends several messages; all of them are safe once this returns.
@@ -206,7 +212,7 @@ impl Queues {
                 news.send_replace(());
                 Ok(())
             }
-            Queues::Sqs(sqs) => sqs.send(queue, outgoing).await,
+            Queues::Sqs(sqs) => sqs.send_all(queue, outgoing).await,
         }
     }
 

@@ -1,4 +1,5 @@
 use super::{Depth, Message, Queue, Sending};
+use crate::gather::{Answer, Gather};
 use crate::store::StoreError;
 use jiff::Timestamp;
 use quench_actions::aws::{Aws, AwsError, Service};
@@ -36,7 +37,9 @@ pub struct Sqs {
 
 #[derive(Debug)]
 struct Place {
-    url: String,
+    url: Arc<str>,
+    /// Messages that are sent at once.
+    outgoing: Gather<Outgoing, ()>,
     /// URL of the queue of its dead letters, once asked for.
     dead: OnceCell<Option<String>>,
 }
@@ -60,7 +63,8 @@ struct Received {
 impl Sqs {
     pub(super) fn new(aws: Aws, queues: &BTreeMap<Queue, Url>) -> Sqs {
         let place = |url: &Url| Place {
-            url: url.to_string(),
+            url: url.as_str().into(),
+            outgoing: Gather::default(),
             dead: OnceCell::new(),
         };
         let queues = queues.iter().map(|(queue, url)| (*queue, place(url)));
@@ -92,56 +96,80 @@ impl Sqs {
         answer.map_err(|error| fault(&error))
     }
 
+    /// Sends a message, and with it those that others send at the same time.
     pub(super) async fn send(
+        &self,
+        queue: Queue,
+        body: &[u8],
+        sending: Sending,
+    ) -> Result<(), StoreError> {
+        let place = self.place(queue)?;
+        // It is checked alone: one that cannot be sent is no other's trouble.
+        let outgoing = Outgoing::new(body, sending.delay)?;
+        let (sqs, url) = (self.clone(), Arc::clone(&place.url));
+        let call = move |outgoing| sqs.clone().send_each(Arc::clone(&url), outgoing);
+        place.outgoing.ask(outgoing, call).await?;
+        self.news.send_replace(());
+        Ok(())
+    }
+
+    async fn send_each(self, url: Arc<str>, outgoing: Vec<Outgoing>) -> Vec<Answer<()>> {
+        let mut answers = Vec::with_capacity(outgoing.len());
+        for batch in batches(outgoing) {
+            answers.extend(self.send_batch(&url, batch).await);
+        }
+        answers
+    }
+
+    pub(super) async fn send_all(
         &self,
         queue: Queue,
         outgoing: Vec<(Vec<u8>, Sending)>,
     ) -> Result<(), StoreError> {
         let url = &self.place(queue)?.url;
-        let outgoing = outgoing.into_iter().enumerate();
         // All are checked before the first is sent.
         let outgoing: Vec<Outgoing> = outgoing
-            .map(|(number, (body, sending))| Outgoing::new(number, &body, sending.delay))
+            .into_iter()
+            .map(|(body, sending)| Outgoing::new(&body, sending.delay))
             .collect::<Result<_, StoreError>>()?;
         for batch in batches(outgoing) {
-            self.send_batch(url, batch).await?;
+            let sent = self.send_batch(url, batch).await;
+            sent.into_iter().collect::<Answer<()>>()?;
         }
         self.news.send_replace(());
         Ok(())
     }
 
-    /// Sends one batch, and those of its entries again that SQS did not take for reasons of its own.
-    async fn send_batch(&self, url: &str, mut entries: Vec<Outgoing>) -> Result<(), StoreError> {
+    /// Sends one batch, and those of its messages again that SQS did not take for reasons of its own; tells of each
+    /// whether it was taken.
+    async fn send_batch(&self, url: &str, batch: Vec<Outgoing>) -> Vec<Answer<()>> {
+        let mut answers = vec![Ok(()); batch.len()];
+        let mut left = batch;
         let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
             let request = SendBatch {
                 queue_url: url,
-                entries: &entries,
+                entries: &left,
             };
-            let answer = self.call("SendMessageBatch", &request).await?;
-            let failed = answer["Failed"].as_array().map_or(&[][..], Vec::as_slice);
-            let Some(first) = failed.first() else {
-                return Ok(());
-            };
-            let told = |what: &str| first[what].as_str().unwrap_or_default().to_owned();
-            let reason = format!(
-                "SQS took {} of {} messages: {} ({})",
-                entries.len().saturating_sub(failed.len()),
-                entries.len(),
-                told("Message"),
-                told("Code"),
-            );
-            if failed.iter().any(|entry| entry["SenderFault"] == true) {
-                return Err(StoreError::Permanent { reason });
+            let told = self.call("SendMessageBatch", &request).await;
+            for message in &left {
+                answers[message.number] = match &told {
+                    Ok(told) => taken(told, message),
+                    Err(error) => Err(error.clone()),
+                };
             }
-            if attempt == ATTEMPTS {
-                return Err(StoreError::Transient { reason });
+            left.retain(|message| {
+                let answer = &answers[message.number];
+                answer.as_ref().is_err_and(StoreError::is_transient)
+            });
+            // What fails as a whole was tried often enough.
+            if left.is_empty() || told.is_err() || attempt == ATTEMPTS {
+                break;
             }
-            entries.retain(|entry| failed.iter().any(|failed| failed["Id"] == entry.id));
             tokio::time::sleep(pause).await;
             pause *= 2;
         }
-        Ok(())
+        answers
     }
 
     pub(super) async fn receive(
@@ -289,6 +317,28 @@ impl Received {
             received: received.unwrap_or(1),
             sent: sent.unwrap_or(Timestamp::UNIX_EPOCH),
         })
+    }
+}
+
+/// Whether SQS took this message of a batch.
+fn taken(told: &Value, message: &Outgoing) -> Answer<()> {
+    let about = |list: &str| {
+        let mut list = told[list].as_array().into_iter().flatten();
+        list.find(|entry| entry["Id"] == message.id())
+    };
+    if about("Successful").is_some() {
+        return Ok(());
+    }
+    let failed = about("Failed").unwrap_or(&Value::Null);
+    let text = |name: &str| failed[name].as_str().unwrap_or("nothing told");
+    let reason = format!(
+        "SQS did not take a message: {} ({})",
+        text("Message"),
+        text("Code")
+    );
+    match failed["SenderFault"] == true {
+        true => Err(StoreError::Permanent { reason }),
+        false => Err(StoreError::Transient { reason }),
     }
 }
 

@@ -19,7 +19,10 @@ mod versions;
 pub(super) use definitions::PackedAutomations;
 
 use super::StoreError;
+use crate::gather::Gather;
 use base16ct::lower::encode_string as hex;
+use call::Key;
+use item::Item;
 use jiff::Timestamp;
 use quench_actions::aws::Aws;
 use recent::Recent;
@@ -38,6 +41,8 @@ pub struct DynamoDb {
     versions: Versions,
     /// Findings that were packed before.
     recent: Recent,
+    /// Findings that are asked for at once.
+    asked: Gather<Key, Option<Item>>,
     #[cfg(test)]
     spent: Arc<call::Spent>,
 }
@@ -50,6 +55,7 @@ impl DynamoDb {
             retention,
             versions: Versions::default(),
             recent: Recent::default(),
+            asked: Gather::default(),
             #[cfg(test)]
             spent: Arc::default(),
         }

@@ -1,7 +1,7 @@
 use super::{BATCH, whole_seconds};
 use crate::delivery::HELD_BACK;
 use crate::store::StoreError;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -14,11 +14,21 @@ const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Outgoing {
-    pub(super) id: String,
+    /// Its place within its batch, once it is in one.
+    #[serde(rename = "Id", serialize_with = "as_text")]
+    pub(super) number: usize,
     message_body: String,
     delay_seconds: u64,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     message_attributes: BTreeMap<&'static str, Attribute>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over references"
+)]
+fn as_text<S: Serializer>(number: &usize, out: S) -> Result<S::Ok, S::Error> {
+    out.collect_str(number)
 }
 
 /// What is told of a message besides its body.
@@ -30,22 +40,25 @@ struct Attribute {
 }
 
 impl Outgoing {
-    /// Makes an entry with this number.
-    ///
     /// # Errors
     /// SQS would not take the body.
-    pub(super) fn new(number: usize, body: &[u8], delay: Duration) -> Result<Outgoing, StoreError> {
+    pub(super) fn new(body: &[u8], delay: Duration) -> Result<Outgoing, StoreError> {
         let delay_seconds = whole_seconds(delay.min(LONGEST_DELAY));
         let held = (delay_seconds > 0).then(|| Attribute {
             data_type: "Number",
             string_value: delay_seconds.to_string(),
         });
         Ok(Outgoing {
-            id: number.to_string(),
+            number: 0,
             message_body: text(body)?,
             delay_seconds,
             message_attributes: held.map(|held| (HELD_BACK, held)).into_iter().collect(),
         })
+    }
+
+    /// What SQS calls it in its answer.
+    pub(super) fn id(&self) -> String {
+        self.number.to_string()
     }
 }
 
@@ -101,6 +114,11 @@ pub(super) fn batches(outgoing: Vec<Outgoing>) -> Vec<Vec<Outgoing>> {
             }
         }
     }
+    for batch in &mut batches {
+        for (number, message) in batch.iter_mut().enumerate() {
+            message.number = number;
+        }
+    }
     batches
 }
 
@@ -109,10 +127,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
+    use std::collections::HashSet;
 
     fn outgoing(size: usize) -> Outgoing {
         Outgoing {
-            id: String::new(),
+            number: 0,
             message_body: "x".repeat(size),
             delay_seconds: 0,
             message_attributes: BTreeMap::new(),
@@ -122,17 +141,17 @@ mod tests {
     #[test]
     fn a_message_that_is_held_back_tells_its_receiver_for_how_long() {
         let sent = |delay| {
-            let outgoing = Outgoing::new(7, b"run", Duration::from_secs(delay)).unwrap();
+            let outgoing = Outgoing::new(b"run", Duration::from_secs(delay)).unwrap();
             serde_json::to_value(outgoing).unwrap()
         };
         assert_eq!(
             sent(0),
-            json!({"Id": "7", "MessageBody": "run", "DelaySeconds": 0})
+            json!({"Id": "0", "MessageBody": "run", "DelaySeconds": 0})
         );
         assert_eq!(
             sent(3600),
             json!({
-                "Id": "7",
+                "Id": "0",
                 "MessageBody": "run",
                 "DelaySeconds": 900,
                 "MessageAttributes": {HELD_BACK: {"DataType": "Number", "StringValue": "900"}},
@@ -157,18 +176,18 @@ mod tests {
                 "a message of 1048577 bytes cannot be queued: 1048576 is the most",
             ),
         ] {
-            let error = Outgoing::new(0, body, Duration::ZERO).unwrap_err();
+            let error = Outgoing::new(body, Duration::ZERO).unwrap_err();
             assert_eq!(error.to_string(), told);
             assert!(!error.is_transient());
         }
         let largest = vec![b'x'; LARGEST];
-        assert!(Outgoing::new(0, &largest, Duration::ZERO).is_ok());
+        assert!(Outgoing::new(&largest, Duration::ZERO).is_ok());
     }
 
     #[test]
     fn a_character_that_only_json_knows_keeps_its_meaning() {
         let value = serde_json::json!({"title": "a\u{ffff}b\u{fffe}\t\u{7f}"});
-        let sent = Outgoing::new(0, value.to_string().as_bytes(), Duration::ZERO).unwrap();
+        let sent = Outgoing::new(value.to_string().as_bytes(), Duration::ZERO).unwrap();
         assert!(!sent.message_body.contains(['\u{ffff}', '\u{fffe}']));
         let read: serde_json::Value = serde_json::from_str(&sent.message_body).unwrap();
         assert_eq!(read, value);
@@ -182,7 +201,7 @@ mod tests {
             (Duration::from_millis(2000), 2),
             (Duration::MAX, 900),
         ] {
-            let sent = Outgoing::new(0, b"x", delay).unwrap();
+            let sent = Outgoing::new(b"x", delay).unwrap();
             assert_eq!(sent.delay_seconds, seconds);
         }
     }
@@ -203,6 +222,10 @@ mod tests {
             for batch in &told {
                 prop_assert!((1..=10).contains(&batch.len()));
                 prop_assert!(batch.iter().sum::<usize>() <= LARGEST);
+            }
+            for batch in &batches {
+                let ids: HashSet<usize> = batch.iter().map(|message| message.number).collect();
+                prop_assert_eq!(ids.len(), batch.len());
             }
         }
     }

@@ -16,7 +16,7 @@ impl Sqs {
     /// URL of the queue that a queue's redrive policy names, if it has one.
     pub(super) async fn dead<'a>(&self, place: &'a Place) -> Result<Option<&'a str>, StoreError> {
         let find = || async {
-            let request = json!({"QueueUrl": place.url, "AttributeNames": ["RedrivePolicy"]});
+            let request = json!({"QueueUrl": &*place.url, "AttributeNames": ["RedrivePolicy"]});
             let answer = self.call("GetQueueAttributes", &request).await?;
             let Some(policy) = answer["Attributes"]["RedrivePolicy"].as_str() else {
                 return Ok(None);
@@ -191,10 +191,10 @@ impl Sqs {
     ) -> Result<(), StoreError> {
         let outgoing = letters
             .iter()
-            .enumerate()
-            .map(|(number, letter)| Outgoing::new(number, letter.body.as_bytes(), Duration::ZERO));
+            .map(|letter| Outgoing::new(letter.body.as_bytes(), Duration::ZERO));
         for batch in batches(outgoing.collect::<Result<_, _>>()?) {
-            self.send_batch(&place.url, batch).await?;
+            let sent = self.send_batch(&place.url, batch).await;
+            sent.into_iter().collect::<Result<(), StoreError>>()?;
         }
         for letter in letters {
             self.delete(dead, &letter.receipt).await?;

@@ -84,7 +84,7 @@ async fn a_message_that_the_queue_itself_refuses_is_told_and_never_repeated() {
         panic!("these queues are on SQS")
     };
     let request = json!({
-        "QueueUrl": sqs.place(Queue::Alert).unwrap().url,
+        "QueueUrl": &*sqs.place(Queue::Alert).unwrap().url,
         "Attributes": {"MaximumMessageSize": "1024"},
     });
     let set = aws.json(Service::Sqs, "SetQueueAttributes", &request);
@@ -92,7 +92,9 @@ async fn a_message_that_the_queue_itself_refuses_is_told_and_never_repeated() {
     let error = send(&queues, &[b'x'; 2000]).await.unwrap_err();
     assert!(!error.is_transient());
     assert!(
-        error.to_string().starts_with("SQS took 0 of 1 messages: "),
+        error
+            .to_string()
+            .starts_with("SQS did not take a message: "),
         "{error}"
     );
 }
@@ -204,7 +206,7 @@ async fn what_is_never_taken_is_an_error_that_may_pass() {
     assert!(error.is_transient());
     assert_eq!(
         error.to_string(),
-        "SQS took 0 of 1 messages: try again (InternalError)"
+        "SQS did not take a message: try again (InternalError)"
     );
     assert_eq!(script.lock().unwrap().asked.len(), 4);
 }
@@ -216,4 +218,39 @@ async fn what_is_wrong_with_a_message_is_not_tried_again() {
     let error = send_three(&queues).await.unwrap_err();
     assert!(!error.is_transient());
     assert_eq!(script.lock().unwrap().asked.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_not_told_of_was_not_taken() {
+    let silent = json!({"Successful": [{"Id": "0"}, {"Id": "2"}]});
+    let taken = json!({"Successful": [{"Id": "1"}]});
+    let (queues, script) = fake(&[silent, taken]).await;
+    send_three(&queues).await.unwrap();
+    let script = script.lock().unwrap();
+    let asked: Vec<_> = script.asked.iter().map(bodies).collect();
+    assert_eq!(asked, [&["a", "b", "c"][..], &["b"]]);
+}
+
+#[tokio::test]
+async fn messages_that_several_send_at_once_are_one_request_and_each_hears_of_its_own() {
+    let successful = [0, 2, 3, 4].map(|number| json!({"Id": number.to_string()}));
+    let answer = json!({"Successful": successful, "Failed": [failed("1", true)]});
+    let (queues, script) = fake(&[answer]).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for body in ["a", "b", "", "c", "d", "e"] {
+        let queues = queues.clone();
+        tasks.spawn(async move { (body, send(&queues, body.as_bytes()).await) });
+    }
+    let mut refused: Vec<_> = tasks
+        .join_all()
+        .await
+        .into_iter()
+        .filter(|(_, sent)| sent.is_err())
+        .map(|(body, _)| body)
+        .collect();
+    refused.sort_unstable();
+    assert_eq!(refused, ["", "b"]);
+    let script = script.lock().unwrap();
+    let asked: Vec<_> = script.asked.iter().map(bodies).collect();
+    assert_eq!(asked, [["a", "b", "c", "d", "e"]]);
 }

@@ -221,11 +221,20 @@ impl DynamoDb {
         keys: &[Key],
         reading: &Reading,
     ) -> Result<Vec<Item>, StoreError> {
-        let found = self.items(keys, reading).await?.into_iter();
-        let mut found: HashMap<Key, Item> = found
-            .filter_map(|item| Some((Key::of(&item)?, item)))
-            .collect();
+        let mut found = self.items_by_key(keys, reading).await?;
         Ok(keys.iter().filter_map(|key| found.remove(key)).collect())
+    }
+
+    /// Reads items; those that are not there are left out. No key may be asked for twice.
+    pub(super) async fn items_by_key(
+        &self,
+        keys: &[Key],
+        reading: &Reading,
+    ) -> Result<HashMap<Key, Item>, StoreError> {
+        let found = self.items(keys, reading).await?.into_iter();
+        Ok(found
+            .filter_map(|item| Some((Key::of(&item)?, item)))
+            .collect())
     }
 
     /// Puts and deletes items without any condition, in no order.

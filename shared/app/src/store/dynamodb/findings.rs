@@ -3,6 +3,7 @@ use super::index::Listing;
 use super::item::{Fields, Item, flag, micros, number, text};
 use super::parts::Place;
 use super::{DynamoDb, index, later, token};
+use crate::gather::Answer;
 use crate::store::encoding::{from_json, from_word, word};
 use crate::store::{FindingFilter, FindingRecord, Page, StoreError};
 use base16ct::lower::encode_string as hex;
@@ -20,7 +21,7 @@ const INLINE: usize = 48 << 10;
 const PARTS_LONGER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How often a finding is read that changes meanwhile.
 const ATTEMPTS: usize = 5;
-/// Findings that a list asks for at once.
+/// Findings that are asked for at once.
 const AT_ONCE: usize = 100;
 
 const FINDING: &str = "finding";
@@ -29,7 +30,9 @@ impl DynamoDb {
     pub(crate) async fn finding(&self, id: &str) -> Result<Option<FindingRecord>, StoreError> {
         let key = key(id);
         for _ in 0..ATTEMPTS {
-            let Some(item) = self.item(&key).await? else {
+            let table = self.clone();
+            let call = move |keys| table.clone().each_item(keys);
+            let Some(item) = self.asked.ask(key.clone(), call).await? else {
                 return Ok(None);
             };
             // Another event may have replaced the finding, and removed the parts of the old one, in between.
@@ -177,19 +180,30 @@ impl DynamoDb {
         Ok(true)
     }
 
+    /// The item of each of these keys, as it is now.
+    async fn each_item(self, keys: Vec<Key>) -> Vec<Answer<Option<Item>>> {
+        if let [key] = &*keys {
+            return vec![self.item(key).await];
+        }
+        let mut asked = keys.clone();
+        asked.sort_unstable();
+        asked.dedup();
+        let found = self.items_by_key(&asked, &reading(true)).await;
+        let answer = |key| match &found {
+            Ok(found) => Ok(found.get(key).cloned()),
+            Err(error) => Err(error.clone()),
+        };
+        keys.iter().map(answer).collect()
+    }
+
     /// The findings of these keys, in their order; those that are gone are left out.
     async fn records(
         &self,
         keys: &[Key],
         consistent: bool,
     ) -> Result<Vec<FindingRecord>, StoreError> {
-        let reading = Reading {
-            consistent,
-            at_once: AT_ONCE,
-            attributes: None,
-        };
         let mut records = Vec::with_capacity(keys.len());
-        for item in self.items_in_order(keys, &reading).await? {
+        for item in self.items_in_order(keys, &reading(consistent)).await? {
             records.extend(self.record(&item).await?);
         }
         Ok(records)
@@ -221,6 +235,14 @@ impl Place {
             pk: format!("parts#{pk}"),
             role: "body".into(),
         }
+    }
+}
+
+fn reading(consistent: bool) -> Reading {
+    Reading {
+        consistent,
+        at_once: AT_ONCE,
+        attributes: None,
     }
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::app::App;
 use crate::clock::Clock;
+use crate::delivery::{self, Delivery};
 use crate::engine::{Outcome, execute};
 use crate::intake::intake;
 use crate::specimen;
@@ -78,6 +79,35 @@ async fn a_finding_and_a_run_cost_what_is_told() {
         intake(&app, &sample(&id)).await.unwrap();
         assert_within(&spent(&store), &["GetItem"], 1.0, 0.0);
     }
+}
+
+#[tokio::test]
+async fn a_batch_of_findings_is_looked_up_at_once_and_costs_no_more() {
+    let (store, _emulator) = fresh().await;
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(folder.path(), &store).await;
+    app.catalog().await.unwrap();
+    // One of them twice: whoever comes second reads what the first has stored.
+    let batch = || -> Vec<Delivery> {
+        let ids = (0..9).chain([0]).map(|number| format!("{number}4b9f9c4a"));
+        ids.map(|id| Delivery {
+            id: "m".to_owned(),
+            body: sample(&id),
+            sent: None,
+            received: 1,
+        })
+        .collect()
+    };
+    spent(&store);
+    assert_eq!(delivery::batch(&app, batch()).await, []);
+    let bill = spent(&store);
+    let count = |operation| bill.calls.iter().filter(|call| **call == operation).count();
+    assert_eq!(bill.calls[0], "BatchGetItem");
+    assert_eq!(count("UpdateItem"), 9, "{bill:?}");
+    spent(&store);
+    assert_eq!(delivery::batch(&app, batch()).await, []);
+    // Nine of them, for who is asked for twice is read once.
+    assert_within(&spent(&store), &["BatchGetItem"], 9.0, 0.0);
 }
 
 #[tokio::test]
