@@ -17,6 +17,8 @@ mod deploy;
 mod doors;
 #[path = "aws/faults.rs"]
 mod faults;
+#[path = "aws/logs.rs"]
+mod logs;
 #[path = "aws/members.rs"]
 mod members;
 #[path = "aws/permissions.rs"]

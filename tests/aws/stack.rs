@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use quench_tests::events::guardduty;
-use quench_tests::hub::{FUNCTIONS, Hub, STACK, Settings, wait_for};
+use quench_tests::hub::{FUNCTIONS, Hub, STACK, Settings, capital, wait_for};
 use serde_json::{Value, json};
 
 use crate::mailing;
@@ -153,8 +153,4 @@ fn everything(hub: &Hub) -> BTreeSet<String> {
         }
     }
     all
-}
-
-fn capital(word: &str) -> String {
-    word[..1].to_uppercase() + &word[1..]
 }

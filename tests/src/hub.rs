@@ -562,7 +562,8 @@ fn parameters_of_tests() -> Vec<(String, String)> {
     .to_vec()
 }
 
-fn capital(word: &str) -> String {
+/// A function's name as the template has it in the names of what belongs to it.
+pub fn capital(word: &str) -> String {
     let mut letters = word.chars();
     letters
         .next()
