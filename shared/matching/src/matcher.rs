@@ -173,6 +173,18 @@ impl Matcher {
         scratch: &'s mut Scratch,
     ) -> &'s [usize] {
         let document = document.into();
+        self.walk(document, false, scratch);
+        if scratch.visits.ambiguous {
+            return self.matches_carefully(document, scratch);
+        }
+        if scratch.seen.overflows() {
+            return self.ask_each(document, scratch);
+        }
+        self.search(&[], None, scratch)
+    }
+
+    /// Notes what rules ask about of a document.
+    fn walk(&self, document: Document<'_>, careful: bool, scratch: &mut Scratch) {
         self.clear(scratch);
         Walker {
             trie: &self.index.trie,
@@ -180,9 +192,20 @@ impl Matcher {
             seen: &mut scratch.seen,
             visits: &mut scratch.visits,
             name: &mut scratch.name,
+            careful,
         }
         .walk(document);
         scratch.seen.seal(&self.index.wants, &[]);
+    }
+
+    /// As [`Matcher::matches_value`], of a document in which names are ambiguous at first sight.
+    #[cold]
+    fn matches_carefully<'s>(
+        &self,
+        document: Document<'_>,
+        scratch: &'s mut Scratch,
+    ) -> &'s [usize] {
+        self.walk(document, true, scratch);
         if scratch.seen.overflows() {
             return self.ask_each(document, scratch);
         }
@@ -269,7 +292,7 @@ impl Matcher {
         if overflows {
             return Ok(self.ask_each(parsed, scratch));
         }
-        Ok(self.search(document, Some(parsed), scratch))
+        Ok(self.matches_carefully(parsed, scratch))
     }
 
     /// Asks every rule, without the index: of what has more text than can be kept.
@@ -547,6 +570,56 @@ mod tests {
                 let parsed: Value = serde_json::from_str(&text).unwrap();
                 assert_eq!(matcher.matches_value(&parsed, &mut scratch), all, "{text}");
             }
+        }
+    }
+
+    #[test]
+    fn only_what_rules_spell_in_several_ways_stays_ambiguous() {
+        let asked = [
+            ("a.B", Operator::Equals, json!("yes")),
+            ("C", Operator::Equals, json!("yes")),
+            ("c", Operator::Equals, json!("yes")),
+        ];
+        let sets = asked
+            .iter()
+            .map(|one| conditions(std::slice::from_ref(one)));
+        let matcher = compile(&rules(sets)).unwrap();
+        let mut scratch = Scratch::default();
+        for (text, expected, ambiguous) in [
+            (r#"{"a": 1, "a": {"B": "no", "B": "yes"}}"#, &[0][..], false),
+            (r#"{"a": {"b": "no", "B": "yes"}}"#, &[0], false),
+            (r#"{"a": {"b": "yes", "B": "no"}}"#, &[], false),
+            (
+                r#"{"a": {"b": "yes", "B": "no"}, "A": {"B": "yes"}}"#,
+                &[],
+                false,
+            ),
+            (r#"{"A": [{"b": "yes"}, {"B": "no", "b": 1}]}"#, &[0], false),
+            (r#"{"c": "no", "c": "yes"}"#, &[1, 2], false),
+            (r#"{"C": "no", "c": "yes"}"#, &[2], true),
+        ] {
+            let parsed: Value = serde_json::from_str(text).unwrap();
+            assert_eq!(
+                matcher.matches_value(&parsed, &mut scratch),
+                expected,
+                "{text}"
+            );
+            let members: Vec<(&str, &Value)> = parsed
+                .as_object()
+                .unwrap()
+                .iter()
+                .map(|(name, member)| (&**name, member))
+                .collect();
+            let pieces = Document::Members(&members);
+            assert_eq!(
+                matcher.matches_value(pieces, &mut scratch),
+                expected,
+                "{text}"
+            );
+            let matched = matcher.matches_bytes(text.as_bytes(), &mut scratch);
+            assert_eq!(matched, Ok(expected), "{text}");
+            // What is not ambiguous is found by the index alone.
+            assert_eq!(scratch.visits.ambiguous, ambiguous, "{text}");
         }
     }
 

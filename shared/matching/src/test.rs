@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -146,15 +147,17 @@ impl Test {
 }
 
 impl List {
+    /// Whether a folded text is one of these, which are folded and in order.
+    pub(crate) fn has_text(expected: &[Box<str>], text: &[u8]) -> bool {
+        let order = |one: &Box<str>| one.as_bytes().cmp(text);
+        expected.binary_search_by(order).is_ok()
+    }
+
     /// Whether the value is one of the list; nothing if it cannot be read as the type of the list.
     fn has(&self, found: Found<'_>) -> Option<bool> {
         match self {
             Self::Null => Some(matches!(found.scalar, Scalar::Null)),
-            Self::Texts(expected) => found.folded.map(|text| {
-                expected
-                    .binary_search_by(|one| one.as_bytes().cmp(text))
-                    .is_ok()
-            }),
+            Self::Texts(expected) => found.folded.map(|text| Self::has_text(expected, text)),
             Self::Numbers(expected, reading) => found
                 .number(*reading)
                 .map(|number| expected.contains(&number)),
@@ -207,19 +210,23 @@ impl Found<'_> {
         let Some(scalar) = Scalar::of(value) else {
             return false;
         };
-        let mut text = String::new();
-        if !scalar.write_text(&mut text) {
-            return look(Found {
-                scalar,
-                text: None,
-                folded: None,
-            });
-        }
-        let folded = fold(&text);
+        let mut written = String::new();
+        let text = match scalar {
+            Scalar::Text(text) => Some(text),
+            _ => scalar.write_text(&mut written).then_some(&*written),
+        };
+        let folded = text.map(|text| {
+            let is_folded = |byte: u8| byte.is_ascii() && !byte.is_ascii_uppercase();
+            if text.bytes().all(is_folded) {
+                Cow::Borrowed(text)
+            } else {
+                Cow::Owned(fold(text))
+            }
+        });
         look(Found {
             scalar,
-            text: Some(&text),
-            folded: Some(folded.as_bytes()),
+            text,
+            folded: folded.as_deref().map(str::as_bytes),
         })
     }
 

@@ -207,25 +207,27 @@ impl Seen {
             Kind::Object => Scalar::Object,
             Kind::Array => return None,
         };
-        let folded = match value.folded {
-            Span::Texts(start, end) => Some(&self.texts[start as usize..end as usize]),
-            _ => None,
-        };
         Some(Found {
             scalar,
             text,
-            folded,
+            folded: self.folded_text(value),
         })
+    }
+
+    /// The bytes of the folded text of a value, if it has such a text.
+    #[inline]
+    pub(crate) fn folded_text(&self, value: &SeenValue) -> Option<&[u8]> {
+        match value.folded {
+            Span::Texts(start, end) => Some(&self.texts[start as usize..end as usize]),
+            // Foldings are never in the document.
+            Span::Nowhere | Span::Document(..) => None,
+        }
     }
 
     /// The bytes of the folded text of a value; none if it has no such text.
     #[inline]
     pub(crate) fn folded(&self, value: &SeenValue) -> &[u8] {
-        match value.folded {
-            Span::Texts(start, end) => &self.texts[start as usize..end as usize],
-            // Foldings are never in the document.
-            Span::Nowhere | Span::Document(..) => &[],
-        }
+        self.folded_text(value).unwrap_or_default()
     }
 
     /// The bytes of the text of a value, folded but perhaps for the case of ASCII letters; nothing if it has no text.

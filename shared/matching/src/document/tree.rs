@@ -14,6 +14,8 @@ pub(crate) struct Walker<'a> {
     pub(crate) visits: &'a mut Visits,
     /// Room for folded names.
     pub(crate) name: &'a mut Vec<u8>,
+    /// Whether names in several cases are told apart where all rules spell a name alike, so that it is not ambiguous.
+    pub(crate) careful: bool,
 }
 
 /// A value, the node whose paths lead to it, and whether it is an element.
@@ -26,8 +28,9 @@ impl Walker<'_> {
             Document::Value(value) => self.value((value, ROOT, false), 0),
             Document::Members(members) => {
                 let object = self.visits.enter();
+                let has = |name: &str| members.iter().any(|(other, _)| *other == name);
                 for (name, member) in members {
-                    self.member(name, member, (ROOT, object, false), |walker, place| {
+                    self.member(name, member, (ROOT, object, false), has, |walker, place| {
                         walker.value(place, 1);
                     });
                 }
@@ -91,8 +94,9 @@ impl Walker<'_> {
             }
             Value::Object(members) if self.trie.node(node).branches() => {
                 let object = self.visits.enter();
+                let has = |name: &str| members.contains_key(name);
                 for (name, member) in members {
-                    self.member(name, member, (node, object, in_array), &mut go);
+                    self.member(name, member, (node, object, in_array), has, &mut go);
                 }
             }
             _ => {}
@@ -100,13 +104,14 @@ impl Walker<'_> {
     }
 
     /// Calls `go` with a member of an object, for every path that leads to it. The object is told by its node, its number
-    /// and whether it is an element.
+    /// and whether it is an element; `has` says whether it has a member of exactly some name.
     #[inline(always)]
     fn member<'v>(
         &mut self,
         name: &str,
         member: &'v Value,
         (node, object, in_array): (u32, u32, bool),
+        has: impl Fn(&str) -> bool,
         mut go: impl FnMut(&mut Self, Place<'v>),
     ) {
         let trie = self.trie;
@@ -125,9 +130,21 @@ impl Walker<'_> {
         let Some(edge) = edge else {
             return;
         };
+        let spelled = if self.careful {
+            let spelled = trie.spelled(edge);
+            spelled.and_then(|spelled| std::str::from_utf8(spelled).ok())
+        } else {
+            None
+        };
+        // A name that is there as rules spell it hides those that are the same but for case.
+        if spelled.is_some_and(|spelled| spelled != name && has(spelled)) {
+            return;
+        }
         let positional = edge.positional().filter(|_| !in_array);
         for child in edge.named().into_iter().chain(positional) {
-            self.visits.visit(child, object);
+            if spelled.is_none() {
+                self.visits.visit(child, object);
+            }
             go(self, (member, child, false));
         }
     }

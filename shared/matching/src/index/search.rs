@@ -745,6 +745,13 @@ fn passes(
         Asked::Text(operator, expected) => seen
             .plain(value, document)
             .is_some_and(|text| operator.holds(expected, text, buffer)),
+        // A text need not be looked at from end to end for that.
+        Asked::Other(Test::In(List::Texts(texts))) => seen
+            .folded_text(value)
+            .is_some_and(|text| List::has_text(texts, text)),
+        Asked::Other(Test::NotIn(List::Texts(texts))) => seen
+            .folded_text(value)
+            .is_some_and(|text| !List::has_text(texts, text)),
         Asked::Other(test) => seen
             .found(value, document)
             .is_some_and(|found| test.holds(found)),

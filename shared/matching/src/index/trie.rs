@@ -20,7 +20,7 @@ pub(crate) struct Trie {
     nodes: Vec<Node>,
     /// For each node that branches, a hash table of its children; half of it at least is free.
     edges: Vec<Edge>,
-    /// The folded names, one behind the other.
+    /// The folded names, one behind the other, and the names as rules spell them where that is something else.
     names: Vec<u8>,
 }
 
@@ -45,6 +45,9 @@ pub(crate) struct Edge {
     head: u64,
     length: u32,
     name: u32,
+    /// Where the name lies as rules spell it, and how long it is there; nowhere if they spell it in several ways.
+    spelled: u32,
+    spelled_length: u32,
     /// Where it is among all edges.
     position: u32,
     /// Child by name only.
@@ -136,6 +139,12 @@ impl Trie {
         &self.names[start..start + edge.length as usize]
     }
 
+    /// The name of an edge as rules spell it, if all of them do so.
+    pub(crate) fn spelled(&self, edge: &Edge) -> Option<&[u8]> {
+        let start = some(edge.spelled)? as usize;
+        Some(&self.names[start..start + edge.spelled_length as usize])
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         let positions: usize = self
             .nodes
@@ -154,6 +163,8 @@ impl Edge {
         head: 0,
         length: 0,
         name: 0,
+        spelled: NONE,
+        spelled_length: 0,
         position: 0,
         named: NONE,
         positional: NONE,
@@ -265,15 +276,28 @@ impl TrieBuilder {
         let edges = &mut self.edges[node as usize];
         let key = (node, fold(name));
         let edge = match self.known.get(&key) {
-            Some(edge) => *edge,
+            Some(edge) => {
+                if self.trie.spelled(&edges[*edge]) != Some(name.as_bytes()) {
+                    edges[*edge].spelled = NONE;
+                }
+                *edge
+            }
             None => {
-                let name = self.trie.names.len() as u32;
+                let names = &mut self.trie.names;
                 let folded = key.1.as_bytes();
-                self.trie.names.extend_from_slice(folded);
+                let at = names.len() as u32;
+                names.extend_from_slice(folded);
+                let mut spelled = at;
+                if name != key.1 {
+                    spelled = names.len() as u32;
+                    names.extend_from_slice(name.as_bytes());
+                }
                 edges.push(Edge {
                     head: hash::head(folded),
                     length: folded.len() as u32,
-                    name,
+                    name: at,
+                    spelled,
+                    spelled_length: name.len() as u32,
                     ..Edge::FREE
                 });
                 self.known.insert(key, edges.len() - 1);
@@ -374,6 +398,20 @@ mod tests {
         assert_eq!(zero.positional().and_then(slot), Some(2));
         assert_eq!(trie.node(a).positions().len(), 2);
         assert_eq!(edge(ROOT, "b"), None);
+    }
+
+    #[test]
+    fn a_name_that_all_rules_spell_alike_is_known_as_spelled() {
+        let mut builder = TrieBuilder::new();
+        for path in ["plain", "Own.way", "Own.way.down", "one", "One", "one"] {
+            builder.slot(&Path::parse(path).unwrap());
+        }
+        let (trie, _) = builder.finish();
+        let spelled =
+            |name: &str| trie.spelled(trie.edge(trie.node(ROOT), name.as_bytes()).unwrap());
+        assert_eq!(spelled("plain"), Some(&b"plain"[..]));
+        assert_eq!(spelled("own"), Some(&b"Own"[..]));
+        assert_eq!(spelled("one"), None);
     }
 
     #[test]
