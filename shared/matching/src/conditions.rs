@@ -173,34 +173,31 @@ impl Conditions {
         let fields: usize = self
             .fields
             .iter()
-            .map(|field| size_of::<Field>() + 2 * field.text.len() + field.path.segments.len() * 40)
+            .map(|field| field.text.len() + field.path.bytes())
             .sum();
         let others: usize = self
             .others
             .iter()
-            .map(|other| {
-                let test = match &other.test {
-                    Test::In(List::Texts(texts)) | Test::NotIn(List::Texts(texts)) => {
-                        texts.iter().map(|text| 16 + text.len()).sum()
-                    }
-                    Test::In(List::Numbers(numbers, _))
-                    | Test::NotIn(List::Numbers(numbers, _)) => 32 * numbers.len(),
-                    Test::Cidr(networks) => 20 * networks.len(),
-                    Test::Matches(pattern) => 4096 + 64 * pattern.regex.as_str().len(),
-                    _ => 0,
-                };
-                size_of::<OtherCondition>()
-                    + test
-                    + other
-                        .expected
-                        .as_array()
-                        .map_or(0, |values| 56 * values.len())
-            })
+            .map(|other| other.test.bytes() + value_bytes(&other.expected))
             .sum();
         fields
             + others
+            + self.fields.capacity() * size_of::<Field>()
+            + self.others.capacity() * size_of::<OtherCondition>()
             + self.spelled.capacity()
             + self.texts.capacity() * size_of::<TextCondition>()
+    }
+}
+
+/// Bytes of an expectation on the heap; it has no objects.
+fn value_bytes(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.capacity(),
+        Value::Array(values) => {
+            let within: usize = values.iter().map(value_bytes).sum();
+            values.capacity() * size_of::<Value>() + within
+        }
+        _ => 0,
     }
 }
 

@@ -73,6 +73,12 @@ pub enum InvalidPath {
 }
 
 impl Path {
+    /// Bytes on the heap.
+    pub(crate) fn bytes(&self) -> usize {
+        let names = self.segments.iter().map(|segment| segment.name.capacity());
+        self.segments.capacity() * size_of::<Segment>() + names.sum::<usize>()
+    }
+
     pub(crate) fn parse(text: &str) -> Result<Self, InvalidPath> {
         Parser {
             text,

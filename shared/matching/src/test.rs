@@ -128,6 +128,16 @@ impl TextOperator {
 }
 
 impl Test {
+    /// Bytes on the heap, near enough.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::In(list) | Self::NotIn(list) => list.bytes(),
+            Self::Cidr(networks) => networks.capacity() * size_of::<Network>(),
+            Self::Matches(pattern) => size_of::<Pattern>() + pattern.bytes(),
+            Self::Compare(..) | Self::Exists(_) | Self::AtLeast(_) => 0,
+        }
+    }
+
     /// Whether one value passes. `Exists` asks about places, not values, and never does.
     pub(crate) fn holds(&self, found: Found<'_>) -> bool {
         match self {
@@ -146,7 +156,30 @@ impl Test {
     }
 }
 
+impl Pattern {
+    /// Bytes on the heap, as its text suggests: the expression does not tell.
+    fn bytes(&self) -> usize {
+        let literals: usize = self.literals.iter().map(|text| text.len()).sum();
+        4096 + 64 * self.regex.as_str().len()
+            + self.literals.capacity() * size_of::<Box<str>>()
+            + literals
+    }
+}
+
 impl List {
+    /// Bytes on the heap.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Null => 0,
+            Self::Texts(texts) => {
+                let within: usize = texts.iter().map(|text| text.len()).sum();
+                texts.capacity() * size_of::<Box<str>>() + within
+            }
+            Self::Numbers(numbers, _) => numbers.capacity() * size_of::<Number>(),
+            Self::Booleans(booleans) => booleans.capacity(),
+        }
+    }
+
     /// Whether a folded text is one of these, which are folded and in order.
     pub(crate) fn has_text(expected: &[Box<str>], text: &[u8]) -> bool {
         let order = |one: &Box<str>| one.as_bytes().cmp(text);
