@@ -13,8 +13,10 @@ pub(crate) const BLOCK: usize = 64;
 /// What each sixty-four bytes of a document hold; bit *n* is byte *n*.
 ///
 /// A document is looked at a stretch at a time, as far as is asked for. Meanwhile the processor brings the next stretch near.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Blocks {
+    /// The instructions that the processor has.
+    level: Level,
     /// Quotes that begin or end a string. Behind the last block there is one that holds nothing.
     quotes: Vec<u64>,
     brackets: Vec<Brackets>,
@@ -58,7 +60,25 @@ const LONG_STRETCH: usize = 16 * STRETCH;
 /// Where long documents begin.
 const LONG: usize = 32 * STRETCH;
 
+impl Default for Blocks {
+    fn default() -> Self {
+        Self::at(Level::new())
+    }
+}
+
 impl Blocks {
+    /// For a processor with such instructions.
+    fn at(level: Level) -> Self {
+        Self {
+            level,
+            quotes: Vec::new(),
+            brackets: Vec::new(),
+            lowest: Vec::new(),
+            seen: 0,
+            carry: Carry::default(),
+        }
+    }
+
     /// Begins a document.
     pub(crate) fn begin(&mut self, document: &[u8]) {
         self.quotes.clear();
@@ -66,7 +86,7 @@ impl Blocks {
         self.lowest.clear();
         self.seen = 0;
         self.carry = Carry::default();
-        near::fetch_bytes(Level::new(), &document[..document.len().min(STRETCH)]);
+        near::fetch_bytes(self.level, &document[..document.len().min(STRETCH)]);
     }
 
     /// Looks at the next stretch; says whether there is one.
@@ -76,7 +96,7 @@ impl Blocks {
         if rest.is_empty() {
             return false;
         }
-        let level = Level::new();
+        let level = self.level;
         let length = if self.seen < LONG {
             STRETCH
         } else {
@@ -428,19 +448,92 @@ mod tests {
             .collect()
     }
 
+    /// All levels of instructions that this machine can run, from none to the best.
+    fn levels() -> Vec<Level> {
+        let best = Level::new();
+        let mut levels = vec![Level::fallback(), Level::baseline()];
+        #[cfg(target_arch = "x86_64")]
+        levels.extend(
+            [
+                best.as_sse2().map(Level::Sse2),
+                best.as_sse4_2().map(Level::Sse4_2),
+                best.as_avx2().map(Level::Avx2),
+                best.as_avx512().map(Level::Avx512),
+            ]
+            .into_iter()
+            .flatten(),
+        );
+        levels.push(best);
+        let mut known = Vec::new();
+        levels.retain(|level| {
+            let name = format!("{level:?}");
+            !known.contains(&name) && {
+                known.push(name);
+                true
+            }
+        });
+        levels
+    }
+
+    #[test]
+    fn the_levels_reach_from_none_to_the_best() {
+        let levels = levels();
+        assert!(levels[0].is_fallback());
+        assert!(levels[1..].iter().all(|level| !level.is_fallback()));
+        let best = levels.last().map(|level| format!("{level:?}"));
+        assert_eq!(best, Some(format!("{:?}", Level::new())));
+    }
+
+    /// What is open before each block, less all that is closed within.
+    fn lowest(length: usize, opens: &[usize], closes: &[usize]) -> Vec<i64> {
+        let below = |all: &[usize], at: usize| all.partition_point(|one| *one < at) as i64;
+        let blocks = (0..length).step_by(BLOCK);
+        blocks
+            .map(|at| below(opens, at) - below(closes, at + BLOCK))
+            .collect()
+    }
+
     proptest! {
         #[test]
         fn blocks_tell_what_a_plain_look_tells(text in "[\\\\\"a{}\\[\\]@`é]{0,3000}") {
-            let mut blocks = Blocks::default();
-            blocks.begin(text.as_bytes());
-            let result = blocks.finish(text.as_bytes());
             let [quotes, opens, closes] = plainly(text.as_bytes());
-            prop_assert_eq!(result.is_err(), quotes.len() % 2 == 1);
-            // A bracket after a backslash outside strings is no JSON at all.
-            prop_assert_eq!(positions(blocks.quotes.iter().copied()), quotes);
-            if !text.contains('\\') {
-                prop_assert_eq!(positions(blocks.brackets.iter().map(|block| block.opens)), opens);
-                prop_assert_eq!(positions(blocks.brackets.iter().map(|block| block.closes)), closes);
+            for level in levels() {
+                let mut blocks = Blocks::at(level);
+                blocks.begin(text.as_bytes());
+                let result = blocks.finish(text.as_bytes());
+                prop_assert_eq!(result.is_err(), quotes.len() % 2 == 1);
+                prop_assert_eq!(blocks.wide(), !text.is_ascii());
+                prop_assert_eq!(blocks.escapes(), text.contains('\\'));
+                // A bracket after a backslash outside strings is no JSON at all.
+                prop_assert_eq!(&positions(blocks.quotes.iter().copied()), &quotes, "{:?}", level);
+                if !text.contains('\\') {
+                    let brackets = blocks.brackets.iter();
+                    prop_assert_eq!(&positions(brackets.clone().map(|block| block.opens)), &opens, "{:?}", level);
+                    prop_assert_eq!(&positions(brackets.map(|block| block.closes)), &closes, "{:?}", level);
+                    prop_assert_eq!(&blocks.lowest[..text.len().div_ceil(BLOCK)], lowest(text.len(), &opens, &closes), "{:?}", level);
+                }
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_told_of_alike_at_all_levels(bytes in prop::collection::vec(any::<u8>(), 0..1500)) {
+            let [quotes, ..] = plainly(&bytes);
+            let mut first: Option<Blocks> = None;
+            for level in levels() {
+                let mut blocks = Blocks::at(level);
+                blocks.begin(&bytes);
+                let result = blocks.finish(&bytes).map_err(|error| error.at);
+                prop_assert_eq!(&positions(blocks.quotes.iter().copied()), &quotes, "{:?}", level);
+                prop_assert_eq!(blocks.wide(), !bytes.is_ascii(), "{:?}", level);
+                let first = first.get_or_insert_with(|| {
+                    let mut blocks = Blocks::at(level);
+                    blocks.begin(&bytes);
+                    let _ = blocks.finish(&bytes);
+                    blocks
+                });
+                prop_assert_eq!(result, first.finish(&bytes).map_err(|error| error.at), "{:?}", level);
+                prop_assert_eq!(format!("{:?}", blocks.brackets), format!("{:?}", first.brackets), "{:?}", level);
+                prop_assert_eq!(&blocks.lowest, &first.lowest, "{:?}", level);
             }
         }
 
@@ -458,15 +551,25 @@ mod tests {
             let within = |at: usize| quotes.partition_point(|quote| *quote < at) % 2 == 1;
             let first = (0..text.len()).find(|at| text[*at] < b' ' && within(*at));
             let end = (quotes.len() % 2 == 1).then_some(text.len());
-            let mut blocks = Blocks::default();
-            blocks.begin(&text);
-            prop_assert_eq!(blocks.finish(&text).err().map(|error| error.at), first.or(end));
+            for level in levels() {
+                let mut blocks = Blocks::at(level);
+                blocks.begin(&text);
+                prop_assert_eq!(blocks.finish(&text).err().map(|error| error.at), first.or(end), "{:?}", level);
+            }
+        }
+
+        #[test]
+        fn the_next_quote_is_found(text in "[\"a]{0,200}|a{0,1500}\"?a{0,800}\"?", start in 0usize..1600) {
+            let expected = (start..text.len()).find(|at| text.as_bytes()[*at] == b'"');
+            for level in levels() {
+                let mut blocks = Blocks::at(level);
+                blocks.begin(text.as_bytes());
+                prop_assert_eq!(blocks.next_quote(text.as_bytes(), start), expected, "{:?}", level);
+            }
         }
 
         #[test]
         fn the_closing_bracket_is_found(text in "[\\[\\] a]{0,3000}", start in 0usize..50) {
-            let mut blocks = Blocks::default();
-            blocks.begin(text.as_bytes());
             let around: i64 = text.bytes().take(start).map(|byte| match byte {
                 b'[' => 1,
                 b']' => -1,
@@ -486,7 +589,11 @@ mod tests {
                     break;
                 }
             }
-            prop_assert_eq!(blocks.behind_close(text.as_bytes(), start, around as usize - 1), expected);
+            for level in levels() {
+                let mut blocks = Blocks::at(level);
+                blocks.begin(text.as_bytes());
+                prop_assert_eq!(blocks.behind_close(text.as_bytes(), start, around as usize - 1), expected, "{:?}", level);
+            }
         }
     }
 
@@ -499,7 +606,7 @@ mod tests {
             });
             let plain: u64 = plain.sum();
             prop_assert_eq!(shifted_running_xor(bits), plain);
-            for level in [Level::new(), Level::baseline()] {
+            for level in levels() {
                 prop_assert_eq!(dispatch!(level, simd => running_xor(simd, bits)), plain);
             }
         }
@@ -508,15 +615,17 @@ mod tests {
     #[test]
     fn long_documents_are_told_of_to_their_end() {
         let text = r#"[{"a\"{": [1, "é]", "\\"]}], "#.repeat(4 * LONG / 28);
-        let mut blocks = Blocks::default();
-        blocks.begin(text.as_bytes());
-        assert_eq!(blocks.next_quote(text.as_bytes(), 0), Some(2));
-        assert_eq!(blocks.finish(text.as_bytes()), Ok(()));
         let [quotes, opens, closes] = plainly(text.as_bytes());
-        assert_eq!(positions(blocks.quotes.iter().copied()), quotes);
-        let brackets = blocks.brackets.iter();
-        assert_eq!(positions(brackets.clone().map(|block| block.opens)), opens);
-        assert_eq!(positions(brackets.map(|block| block.closes)), closes);
+        for level in levels() {
+            let mut blocks = Blocks::at(level);
+            blocks.begin(text.as_bytes());
+            assert_eq!(blocks.next_quote(text.as_bytes(), 0), Some(2));
+            assert_eq!(blocks.finish(text.as_bytes()), Ok(()));
+            assert_eq!(positions(blocks.quotes.iter().copied()), quotes);
+            let brackets = blocks.brackets.iter();
+            assert_eq!(positions(brackets.clone().map(|block| block.opens)), opens);
+            assert_eq!(positions(brackets.map(|block| block.closes)), closes);
+        }
     }
 
     #[test]
