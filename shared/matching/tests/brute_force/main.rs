@@ -2,6 +2,10 @@
 
 mod reference;
 
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::Path;
+
 use proptest::prelude::*;
 use quench_matching::workload::{self, Mix};
 use quench_matching::{Condition, Document, Operator, Rule, Scratch, ValueType, compile};
@@ -419,19 +423,23 @@ fn cases() -> u32 {
         .unwrap_or(512)
 }
 
-/// Rules made of what one real payload holds, asked of that payload and of others; `QUENCH_CORPUS` names the folder.
-#[test]
-fn real_payloads_match_as_a_naive_reading_says() {
-    let Some(folder) = std::env::var_os("QUENCH_CORPUS") else {
-        eprintln!("QUENCH_CORPUS is not set: no real payloads are tried");
-        return;
-    };
-    let mut payloads: Vec<(String, Value)> = Vec::new();
-    // A relative path counts from the root of the workspace, wherever the test runs.
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+/// The JSON in a folder, with its text, in the order of the texts; a relative path counts from the root of the workspace,
+/// wherever the test runs.
+///
+/// # Errors
+/// There is no such folder, or no JSON in it.
+fn payloads_in(folder: &OsStr) -> Result<Vec<(String, Value)>, String> {
+    let shown = folder.to_string_lossy();
+    if folder.is_empty() {
+        return Err("the folder has no name".to_owned());
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut payloads = Vec::new();
     let mut folders = vec![root.join(folder)];
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).expect("a folder").flatten() {
+        let entries = std::fs::read_dir(&folder)
+            .map_err(|error| format!("folder `{}`: {error}", folder.display()))?;
+        for entry in entries.flatten() {
             if entry.path().is_dir() {
                 folders.push(entry.path());
             } else if let Ok(text) = std::fs::read_to_string(entry.path())
@@ -441,8 +449,35 @@ fn real_payloads_match_as_a_naive_reading_says() {
             }
         }
     }
-    assert!(!payloads.is_empty(), "no payloads found");
-    payloads.sort_by(|left, right| left.0.cmp(&right.0));
+    if payloads.is_empty() {
+        return Err(format!("folder `{shown}` holds no JSON"));
+    }
+    payloads.sort_by(|left: &(String, Value), right| left.0.cmp(&right.0));
+    Ok(payloads)
+}
+
+#[test]
+fn a_folder_without_payloads_is_told() {
+    assert!(payloads_in(OsStr::new("")).is_err());
+    let missing = payloads_in(OsStr::new("shared/matching/no-such-folder"));
+    assert!(missing.is_err_and(|error| error.contains("no-such-folder")));
+    // There is code in it, but no JSON.
+    let none = payloads_in(OsStr::new("shared/matching/src"));
+    assert!(none.is_err_and(|error| error.ends_with("holds no JSON")));
+}
+
+/// Rules made of what one real payload holds, asked of that payload and of others; `QUENCH_CORPUS` names the folder.
+#[test]
+fn real_payloads_match_as_a_naive_reading_says() {
+    let Some(folder) = std::env::var_os("QUENCH_CORPUS") else {
+        // Written past the harness, which keeps to itself what a test prints that passes.
+        let _ = writeln!(
+            std::io::stderr(),
+            "QUENCH_CORPUS is not set: no real payload was looked at"
+        );
+        return;
+    };
+    let payloads = payloads_in(&folder).expect("QUENCH_CORPUS names a folder of payloads");
     let mut scratch = Scratch::default();
     for (number, (_, payload)) in payloads.iter().enumerate() {
         let mut conditions = Vec::new();
