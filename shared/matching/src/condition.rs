@@ -46,8 +46,23 @@ pub struct Condition {
 /// assert_eq!(operator.to_string(), "less_than_or_equal");
 /// # Ok::<(), serde_json::Error>(())
 /// ```
+///
+/// There may be more of them one day, so whoever matches on one says what else may come:
+///
+/// ```compile_fail,E0004
+/// use quench_matching::Operator;
+///
+/// fn is_of_numbers(operator: Operator) -> bool {
+///     use Operator::*;
+///     match operator {
+///         GreaterThan | GreaterThanOrEqual | LessThan | LessThanOrEqual => true,
+///         Equals | NotEquals | Contains | StartsWith | EndsWith | In | NotIn | Exists | AtLeast | Cidr | Matches => false,
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Operator {
     /// The value is the expected one.
     Equals,

@@ -204,6 +204,7 @@ fn passes(condition: &Condition, value: &Value) -> bool {
             has_match(&format!("(?i){pattern}"), &text)
         }),
         Operator::Exists => unreachable!("asked of places, not of values"),
+        other => unreachable!("`{other}` has no second reading yet"),
     }
 }
 
