@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use quench_tests::aws::Aws;
 use quench_tests::events::guardduty;
 use quench_tests::hub::{FUNCTIONS, Hub, STACK, Settings, capital, wait_for};
 use serde_json::{Value, json};
@@ -38,7 +39,7 @@ fn a_second_deployment_changes_nothing_and_a_deletion_keeps_what_is_to_be_kept()
     assert_eq!(hub.resources(), made);
     assert_eq!(hub.runs("Brute force number 1.").len(), 1);
 
-    let before = everything(&hub);
+    let before = everything(&hub.aws);
     for name in FUNCTIONS {
         assert!(
             before
@@ -47,18 +48,8 @@ fn a_second_deployment_changes_nothing_and_a_deletion_keeps_what_is_to_be_kept()
             "{name}: {before:?}"
         );
     }
-    hub.aws.ok(
-        "cloudformation",
-        "delete_stack",
-        &json!({"StackName": STACK}),
-    );
-    wait_for("the end of the stack", || {
-        let described = json!({"StackName": STACK});
-        hub.aws
-            .call("cloudformation", "describe_stacks", &described)
-            .err()
-    });
-    let left = everything(&hub);
+    delete(&hub.aws, STACK);
+    let left = everything(&hub.aws);
     let kept = BTreeSet::from([
         format!("table {}", made["Table"]),
         format!("key {}", made["Key"]),
@@ -78,8 +69,17 @@ fn deliveries(hub: &Hub, queue: &str) -> String {
     }
 }
 
-/// What the stack may have made, by kind and name.
-fn everything(hub: &Hub) -> BTreeSet<String> {
+/// Deletes a stack, and waits until it is gone.
+pub(crate) fn delete(aws: &Aws, stack: &str) {
+    let stack = json!({"StackName": stack});
+    aws.ok("cloudformation", "delete_stack", &stack);
+    wait_for("the end of the stack", || {
+        aws.call("cloudformation", "describe_stacks", &stack).err()
+    });
+}
+
+/// What stacks may have made in an account and region, by kind and name.
+pub(crate) fn everything(aws: &Aws) -> BTreeSet<String> {
     let lists = [
         (
             "function",
@@ -100,6 +100,7 @@ fn everything(hub: &Hub) -> BTreeSet<String> {
         ("rule", "events", "list_rules", "Rules", "Name"),
         ("bus", "events", "list_event_buses", "EventBuses", "Name"),
         ("role", "iam", "list_roles", "Roles", "RoleName"),
+        ("policy", "iam", "list_policies", "Policies", "PolicyName"),
         (
             "log",
             "logs",
@@ -142,7 +143,11 @@ fn everything(hub: &Hub) -> BTreeSet<String> {
     ];
     let mut all = BTreeSet::new();
     for (kind, service, operation, list, name) in lists {
-        let seen = hub.aws.ok(service, operation, &json!({}));
+        let ours = match kind {
+            "policy" => json!({"Scope": "Local"}),
+            _ => json!({}),
+        };
+        let seen = aws.ok(service, operation, &ours);
         for one in seen[list].as_array().into_iter().flatten() {
             let name = if name.is_empty() { one } else { &one[name] };
             let name = name.as_str().unwrap_or_default();

@@ -13,6 +13,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+/// What a line of the log begins with that tells the properties of a StackSet, as JSON.
+pub const STACK_SET_MADE: &str = "StackSet made: ";
+/// What a line of the log begins with that tells which StackSet was removed.
+pub const STACK_SET_REMOVED: &str = "StackSet removed: ";
+
 /// How long the emulator may take to answer its first request.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -24,14 +29,16 @@ pub const ACCOUNT: &str = "000000000000";
 /// Starts the emulator with what it keeps to itself otherwise, to put events whose source is a service of AWS; and has it
 /// ask for permissions as AWS does: a batch of messages needs that of a single one, there is no other; and who sends mail
 /// needs it for the identity that the sender's address belongs to, not for all. Of a session of a role, `aws:PrincipalArn` is
-/// the role. Also as AWS does, it hands events on to buses of other accounts and regions, and works out in conditions of
-/// templates what is split and which account and region this is.
+/// the role. Also as AWS does, it hands events on to buses of other accounts and regions, works out in conditions of templates
+/// what is split and which account and region this is, and counts among changes what conditions add or remove. It has no
+/// organisation that a StackSet could reach: of one it only tells in its log what was asked for, a line each, after
+/// [`STACK_SET_MADE`] or [`STACK_SET_REMOVED`].
 const SPEAK_FOR_SERVICES: &str = "
 import json
 from ministack.app import main
 from ministack.core import iam_actions, iam_evaluator, responses
 from ministack.services import eventbridge, iam
-from ministack.services.cloudformation import changesets, engine, handlers, stacks
+from ministack.services.cloudformation import changesets, engine, handlers, provisioners, stacks
 put = eventbridge._put_events
 eventbridge._put_events = lambda data, allow_aws_source=True: put(data, True)
 extract = iam_actions.extract_iam_action
@@ -80,6 +87,25 @@ def conditions(template, parameters):
     return evaluate({**template, 'Conditions': worked_out(template.get('Conditions', {}))}, parameters)
 for module in (changesets, engine, handlers, stacks):
     module._evaluate_conditions = conditions
+compared = changesets._resolve_props_for_diff
+def of_conditions(template, parameters, *of):
+    resolved = compared(template, parameters, *of)
+    if resolved:
+        holds = conditions(template, parameters)
+        resources = resolved['Resources'].items()
+        resolved['Resources'] = {name: one for name, one in resources if holds.get(one.get('Condition'), True)}
+    return resolved
+changesets._resolve_props_for_diff = of_conditions
+def stack_set(logical, properties, stack):
+    print('StackSet made: ' + json.dumps(properties), flush=True)
+    name = properties['StackSetName'] + ':00000000-0000-4000-8000-000000000000'
+    return name, {'StackSetId': name}
+def stack_set_changed(name, before, properties, stack):
+    return stack_set(name, properties, stack)
+def stack_set_gone(name, properties):
+    print('StackSet removed: ' + name, flush=True)
+provisioners._RESOURCE_HANDLERS['AWS::CloudFormation::StackSet'] = {
+    'create': stack_set, 'update': stack_set_changed, 'delete': stack_set_gone}
 main()
 ";
 
