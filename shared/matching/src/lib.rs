@@ -116,8 +116,9 @@
 //! - a pivot is a condition that only a value can fulfil;
 //! - whatever a hash or a fragment finds is confirmed against the expectation itself before a rule counts as matched;
 //! - a name is expected byte by byte: what is not spelled the same takes the slow way, so habits change no result;
-//! - an object in which two names lead to the same place (because a name is repeated, or there in several cases) makes
-//!   everything found be confirmed on the parsed document, in which the last of equal names counts;
+//! - a document with an object in which two names lead to the same place (because a name is repeated, or there in several
+//!   cases) is parsed, so that the last of equal names counts, and walked with the spelling of the rules in mind; where rules
+//!   spell a name in several ways, everything found is confirmed on the parsed document;
 //! - the result is sorted, and the same for the same rules and document, by whichever entry.
 //!
 //! The tests compare with a naive second implementation; `QUENCH_CASES=60000 cargo test --release -p quench-matching --test
@@ -145,20 +146,46 @@
 //!
 //! Of findings parsed before, 62,000 to 330,000. At 100,000 rules the index takes 116 to 155 bytes a rule.
 //!
-//! Worst cases, those of `cargo bench`, in their best rounds there:
+//! Worst cases, on one of two cores of 2.6 GHz, and how many times as long as `sonic-rs` takes that merely parses the same
+//! document, in the same run (`cargo run --release -p quench-matching --example worst`; the best of 25 rounds in turn counts):
 //!
-//! | case | one document |
-//! |---|---|
-//! | 10,000 rules whose only condition is the same and holds: all are visited | 150 µs |
-//! | 100,000 needles on one path, a text of 220 bytes that has two of them | 2.0 µs |
-//! | 1,000 regular expressions on one path, each with some text of its own | 0.6 µs |
-//! | 5 MB, most of it 120,000 elements that rules ask about | 11 ms |
-//! | 5 MB of the same that no rule asks about | 2.2 ms |
-//! | 100 levels that rules ask about, and 100,000 that none does | 24 µs |
-//! | 100 names and as many texts of 40 characters, each character escaped: 28 KB | 230 µs |
-//! | 4 KB in which a name that rules ask for is there three times | 5 µs |
+//! | case | one document | of parsing it |
+//! |---|---|---|
+//! | 10,000 rules whose only condition is the same and holds: all are visited | 78 µs | 600 × |
+//! | 100,000 rules that share the condition that looks rarest, and each compares a number, in vain | 196 µs | 780 × |
+//! | the same, each with a list that the value must not be in, and is | 4.4 ms | 880 × |
+//! | the same, each with a text that the value must not be, and is not: all match | 2.8 ms | 1,000 × |
+//! | 100,000 needles on one path, a text of 220 bytes that has two of them | 1.2 µs | 8 × |
+//! | 100,000 needles of 14 letters a and b (16,384 differ), a text of 220 such | 213 µs | 850 × |
+//! | 100,000 needles of 24 letters a and b, a text of 220 such | 860 µs | 2,800 × |
+//! | 100,000 needles that are runs of a, b and a, a text of 220 letters in such runs | 2.1 ms | 820 × |
+//! | 1,000 regular expressions on one path, each with some text of its own | 0.6 µs | 3 × |
+//! | 1,000 regular expressions that require no text, a text of 25 bytes | 91 µs | 410 × |
+//! | the same, a text of 2 KB | 190 µs | 350 × |
+//! | 5 MB, most of it 120,000 elements that rules ask about | 8 ms | 0.9 × |
+//! | 5 MB of the same that no rule asks about | 1.2 ms | 0.14 × |
+//! | 5 MB of the same that rules ask about, and a name that is there twice | 163 ms | 20 × |
+//! | 5 MB, 120,000 texts, their name there twice or in two cases, 1,000 rules that match | 18 ms | 6.5 × |
+//! | 120,000 texts, 10,000 rules that ask for two of them each | 8.5 ms | 3 × |
+//! | 120,000 numbers, 10,000 rules that ask for two of them each | 21 ms | 18 × |
+//! | 120,000 texts, 100 rules that ask for one and for parts of others | 14 ms | 5 × |
+//! | one text of 5 MB, 100,000 needles, of which it has 68,000 | 36 ms | 32 × |
+//! | one text of 5 MB, 100,000 needles of 14 letters a and b (16,384 differ), such a text | 2.0 s | 1,600 × |
+//! | one text of 5 MB, 1,000 rules that ask for its beginning, its end, a whole text or another one | 1.0 ms | 1.5 × |
+//! | one text of 5 MB, 100 regular expressions that require no text | 10 ms | 13 × |
+//! | 100 levels that rules ask about, and 100,000 that none does | 14 µs | `sonic-rs` runs out of stack |
+//! | 100 names and as many texts of 40 characters, each character escaped: 28 KB | 102 µs | 6 × |
+//! | 4 KB in which a name that rules ask for is there three times | 1.9 µs | 3 × |
 //!
-//! Regular expressions that require no text, such as `a|b`, are all tried on every value at their path.
+//! What costs more the more rules there are:
+//! - regular expressions that require no text, such as `a|b`: all are tried on every value at their path;
+//! - needles that have no run of eight bytes to themselves: each place of a text where such a run lies leads to all that share
+//!   it;
+//! - a second condition that is asked of a place with many values and is about a part of a text, an order, a network or a
+//!   regular expression: it goes through the values, some 0.1 ms for 120,000 texts, once for each such condition and document.
+//!   Only equality is looked up;
+//! - a document that has a name in several cases, if rules themselves spell it in several ways: each condition that holds is
+//!   asked of the parsed document once more.
 #![warn(missing_docs)]
 
 mod condition;

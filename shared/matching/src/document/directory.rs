@@ -199,6 +199,7 @@ mod tests {
             directory.went_through(0, Form::Number, FEW + 1);
         }
         assert!(directory.looks_up(0, Form::Number, &seen, |_| None));
+        assert!(directory.is_filled(0, Form::Number));
         assert_eq!(directory.alike(0, Form::Number, 0).count(), 0);
     }
 
