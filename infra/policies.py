@@ -288,6 +288,39 @@ def alarm_faults(resources):
             yield name, "fills without an alarm"
 
 
+def count_faults(resources, parameters):
+    """What a function answers to fail of a batch is no error of Lambda's, and SQS leaves messages that were received three times or
+    more out of a queue's age ("Available CloudWatch metrics for Amazon SQS"): alarms watch what functions count themselves."""
+    counted = {}
+    for resource in resources.values():
+        properties = resource.get("Properties", {})
+        if resource["Type"] == "AWS::CloudWatch::Alarm" and properties.get("Namespace") == "Quench":
+            for dimension in properties["Dimensions"]:
+                if dimension["Name"] == "Function":
+                    counted[properties["MetricName"], dimension["Value"].get("Ref")] = properties
+    put_on = {
+        target["Arn"]["Fn::GetAtt"][0]
+        for resource in resources.values()
+        if resource["Type"] == "AWS::Events::Rule"
+        for target in resource["Properties"]["Targets"]
+        if "Fn::GetAtt" in target["Arn"]
+    }
+    for logical, resource in resources.items():
+        properties = resource.get("Properties", {})
+        if resource["Type"] != "AWS::Lambda::EventSourceMapping" or "FunctionResponseTypes" not in properties:
+            continue
+        function, queue = properties["FunctionName"]["Ref"], properties["EventSourceArn"]["Fn::GetAtt"][0]
+        alarm = counted.get(("MessagesFailed", function))
+        away = resources[queue]["Properties"]["VisibilityTimeout"]
+        away = parameters[away["Ref"]]["Default"] if isinstance(away, dict) else away
+        if alarm is None or alarm["Statistic"] != "Sum":
+            yield logical, "answers which messages failed, and no alarm watches `MessagesFailed` of its function"
+        elif alarm["Period"] <= away:
+            yield logical, f"has messages that fail delivered again after {away} seconds, which an alarm misses whose period is no longer"
+        if queue in put_on and ("PayloadsRefused", function) not in counted:
+            yield logical, "takes payloads, and no alarm watches `PayloadsRefused` of its function"
+
+
 def variable_faults(resources, metadata):
     for logical, resource in resources.items():
         variables = resource.get("Properties", {}).get("Environment", {}).get("Variables", {})
@@ -370,6 +403,7 @@ def faults(template, member):
         *variable_faults(resources, metadata),
         *queue_faults(resources, parameters),
         *alarm_faults(resources),
+        *count_faults(resources, parameters),
         *rule_faults(resources),
         *bus_faults(resources, member),
         *route_faults(resources, parameters),

@@ -93,6 +93,19 @@ class Breaks(unittest.TestCase):
         self.found("member", "Undelivered: fills without an alarm", lambda member: member["Resources"].pop("UndeliveredAlarm"))
         self.found("hub", "RunsLateAlarm: tells nobody", lambda hub: properties(hub, "RunsLateAlarm").pop("AlarmActions"))
 
+    def test_counts(self):
+        drop = lambda name: lambda hub: hub["Resources"].pop(name)
+        change = lambda name, **parts: lambda hub: properties(hub, name).update(parts)
+        unwatched = "no alarm watches `MessagesFailed`"
+        for name in ("Alert", "Recommendation", "Compliance", "Runner"):
+            self.found("hub", f"{name}Source: answers which messages failed, and {unwatched}", drop(f"{name}MessagesFailedAlarm"))
+        for name in ("Alert", "Recommendation", "Compliance"):
+            self.found("hub", f"{name}Source: takes payloads, and no alarm", drop(f"{name}PayloadsRefusedAlarm"))
+        elsewhere = change("AlertMessagesFailedAlarm", Dimensions=[{"Name": "Function", "Value": {"Ref": "RunnerFunction"}}])
+        self.found("hub", f"AlertSource: answers which messages failed, and {unwatched}", elsewhere)
+        self.found("hub", unwatched, change("RunnerMessagesFailedAlarm", Statistic="SampleCount"))
+        self.found("hub", "RunnerSource: has messages that fail delivered again after 360", change("RunnerMessagesFailedAlarm", Period=300))
+
     def test_rules(self):
         def any_source(hub):
             properties(hub, "ComplianceRule")["EventPattern"]["$or"][0].pop("source")
