@@ -182,8 +182,9 @@ impl List {
 
     /// Whether a folded text is one of these, which are folded and in order.
     pub(crate) fn has_text(expected: &[Box<str>], text: &[u8]) -> bool {
-        let order = |one: &Box<str>| one.as_bytes().cmp(text);
-        expected.binary_search_by(order).is_ok()
+        expected
+            .binary_search_by(|one| one.as_bytes().cmp(text))
+            .is_ok()
     }
 
     /// Whether the value is one of the list; nothing if it cannot be read as the type of the list.

@@ -2,7 +2,7 @@
 //! allocates.
 
 use quench_matching::workload::{self, Mix};
-use quench_matching::{Condition, Operator, Rule, compile};
+use quench_matching::{Condition, Matcher, Operator, Rule, compile};
 use serde_json::{Value, json};
 
 /// Compares the told size with what lives on the heap once rules are compiled, in hundredths of the latter.
@@ -10,7 +10,7 @@ fn told_of_a_hundred(rules: &[Rule]) -> f64 {
     let mut matcher = None;
     let allocated =
         allocation_counter::measure(|| matcher = Some(compile(rules).expect("valid rules")));
-    let told = matcher.as_ref().map_or(0, |matcher| matcher.heap_size());
+    let told = matcher.as_ref().map_or(0, Matcher::heap_size);
     100.0 * told as f64 / allocated.bytes_current as f64
 }
 
