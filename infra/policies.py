@@ -269,9 +269,21 @@ def ends_of(value):
                 yield from ends_of(inner)
 
 
+def throttles_of(table, logical):
+    """Where a table may hold callers back: itself and each index, reads and writes, as metrics name them."""
+    for index in [None, *(one["IndexName"] for one in table["Properties"].get("GlobalSecondaryIndexes", []))]:
+        dimensions = [{"Name": "TableName", "Value": {"Ref": logical}}]
+        if index:
+            dimensions.append({"Name": "GlobalSecondaryIndexName", "Value": index})
+        for metric in ("ReadThrottleEvents", "WriteThrottleEvents"):
+            yield f"{metric} of `{index}`" if index else metric, metric, dimensions
+
+
 def alarm_faults(resources):
-    """Every queue that something ends on is watched, and every alarm tells whom the template's parameters name."""
+    """Every queue that something ends on and every table and index is watched, and every alarm tells whom the template's
+    parameters name."""
     watched = set()
+    counted = []
     for logical, resource in resources.items():
         if resource["Type"] != "AWS::CloudWatch::Alarm":
             continue
@@ -279,6 +291,13 @@ def alarm_faults(resources):
         for dimension in properties.get("Dimensions", []):
             if dimension["Name"] == "QueueName":
                 watched.add((dimension["Value"]["Fn::GetAtt"][0], properties["MetricName"]))
+        expressions = " ".join(one.get("Expression", "") for one in properties.get("Metrics", []))
+        for one in properties.get("Metrics", []):
+            if "MetricStat" in one:
+                if re.search(rf"\b{one['Id']}\b", expressions):
+                    counted.append(one["MetricStat"]["Metric"])
+                else:
+                    yield logical, f"does not count its `{one['Id']}`"
         for way in ("AlarmActions", "OKActions"):
             if way not in properties:
                 yield logical, f"tells nobody; it has no `{way}`"
@@ -286,6 +305,11 @@ def alarm_faults(resources):
     for name in sorted(ends):
         if (name, "ApproximateNumberOfMessagesVisible") not in watched:
             yield name, "fills without an alarm"
+    for logical, resource in resources.items():
+        if resource["Type"] == "AWS::DynamoDB::Table":
+            for name, metric, dimensions in throttles_of(resource, logical):
+                if {"Namespace": "AWS/DynamoDB", "MetricName": metric, "Dimensions": dimensions} not in counted:
+                    yield logical, f"has no alarm on {name}"
 
 
 def count_faults(resources, parameters):

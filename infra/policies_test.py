@@ -93,6 +93,18 @@ class Breaks(unittest.TestCase):
         self.found("member", "Undelivered: fills without an alarm", lambda member: member["Resources"].pop("UndeliveredAlarm"))
         self.found("hub", "RunsLateAlarm: tells nobody", lambda hub: properties(hub, "RunsLateAlarm").pop("AlarmActions"))
 
+    def test_throttles(self):
+        def index(hub):
+            properties(hub, "Table")["GlobalSecondaryIndexes"].append({"IndexName": "third"})
+
+        def uncounted(hub):
+            sum = properties(hub, "TableThrottlesAlarm")["Metrics"][0]
+            sum["Expression"] = sum["Expression"].replace("FILL(dueReads, 0), ", "")
+
+        self.found("hub", "Table: has no alarm on ReadThrottleEvents of `third`", index)
+        self.found("hub", "TableThrottlesAlarm: does not count its `dueReads`", uncounted)
+        self.found("hub", "Table: has no alarm on WriteThrottleEvents", lambda hub: hub["Resources"].pop("TableThrottlesAlarm"))
+
     def test_counts(self):
         drop = lambda name: lambda hub: hub["Resources"].pop(name)
         change = lambda name, **parts: lambda hub: properties(hub, name).update(parts)

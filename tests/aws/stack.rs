@@ -39,6 +39,12 @@ fn a_second_deployment_changes_nothing_and_a_deletion_keeps_what_is_to_be_kept()
     assert_eq!(hub.resources(), made);
     assert_eq!(hub.runs("Brute force number 1.").len(), 1);
 
+    // An alarm on several metrics is one that AWS takes, with all of them.
+    let named = json!({"AlarmNames": [made["TableThrottlesAlarm"]]});
+    let alarm = hub.aws.ok("cloudwatch", "describe_alarms", &named);
+    let metrics = alarm["MetricAlarms"][0]["Metrics"].as_array().unwrap();
+    assert_eq!(metrics.len(), 7, "{metrics:?}");
+
     let before = everything(&hub.aws);
     for name in FUNCTIONS {
         assert!(

@@ -30,9 +30,9 @@ pub const ACCOUNT: &str = "000000000000";
 /// ask for permissions as AWS does: a batch of messages needs that of a single one, there is no other; and who sends mail
 /// needs it for the identity that the sender's address belongs to, not for all. Of a session of a role, `aws:PrincipalArn` is
 /// the role. Also as AWS does, it hands events on to buses of other accounts and regions, works out in conditions of templates
-/// what is split and which account and region this is, and counts among changes what conditions add or remove. It has no
-/// organisation that a StackSet could reach: of one it only tells in its log what was asked for, a line each, after
-/// [`STACK_SET_MADE`] or [`STACK_SET_REMOVED`].
+/// what is split and which account and region this is, and counts among changes what conditions add or remove. An alarm
+/// on several metrics it keeps, but never sounds. It has no organisation that a StackSet could reach: of one it only tells in its
+/// log what was asked for, a line each, after [`STACK_SET_MADE`] or [`STACK_SET_REMOVED`].
 const SPEAK_FOR_SERVICES: &str = "
 import json
 from ministack.app import main
@@ -96,6 +96,14 @@ def of_conditions(template, parameters, *of):
         resolved['Resources'] = {name: one for name, one in resources if holds.get(one.get('Condition'), True)}
     return resolved
 changesets._resolve_props_for_diff = of_conditions
+described = provisioners._cw_metric_alarm_record
+def alarm(name, properties):
+    metrics = properties.get('Metrics')
+    if not metrics:
+        return described(name, properties)
+    one = described(name, {**properties, 'Metrics': None, 'Namespace': 'of', 'MetricName': 'several'})
+    return {**one, 'Namespace': '', 'MetricName': '', 'Metrics': metrics}
+provisioners._cw_metric_alarm_record = alarm
 def stack_set(logical, properties, stack):
     print('StackSet made: ' + json.dumps(properties), flush=True)
     name = properties['StackSetName'] + ':00000000-0000-4000-8000-000000000000'
