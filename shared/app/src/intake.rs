@@ -17,7 +17,7 @@ use quench_findings::{
 };
 use quench_matching::Explanation;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -28,6 +28,8 @@ use tracing::{Instrument, Span};
 const ATTEMPTS: usize = 16;
 /// Pending findings that a sweep takes up at once: they have to find room in the memory of a function.
 const SWEEP: u32 = 100;
+/// Pending findings that one call passes over because they failed: a sweep reads them again, with those behind them.
+const MOST_FAILED: usize = 400;
 
 /// Room for the payloads that this process works on at once, in kilobytes of them: with all that is made of one it takes
 /// some hundred times its size while it is worked on, and a batch may hold ten large ones.
@@ -436,27 +438,54 @@ fn run_id(record: &FindingRecord, automation: &str, position: usize, playbook: &
 
 /// Makes the runs of findings whose intake broke off at least `grace` ago; tells how many were seen to.
 ///
+/// One that fails does not stand in the way of those behind it, which are seen to nevertheless; the next call tries it
+/// again.
+///
 /// # Errors
-/// The store or the definitions in it fail.
+/// The store or the definitions in it fail, for one of them at least; the first such error.
 pub async fn dispatch_pending(app: &App, grace: Duration) -> Result<usize, IntakeError> {
     let stored = before(app.clock.now(), grace);
-    let mut seen_to = 0;
-    loop {
-        let pending = app.store.pending_findings(stored, SWEEP).await?;
-        if pending.is_empty() {
-            return Ok(seen_to);
+    let (mut seen_to, mut failed, mut error) = (0, HashSet::new(), None);
+    while failed.len() < MOST_FAILED {
+        // Those that failed are the oldest still, and so are told again, before those that are wanted.
+        let told_again = u32::try_from(failed.len()).unwrap_or(u32::MAX - SWEEP);
+        let pending = app
+            .store
+            .pending_findings(stored, SWEEP + told_again)
+            .await?;
+        let left: Vec<FindingRecord> = pending
+            .into_iter()
+            .filter(|record| !failed.contains(&record.finding.id))
+            .collect();
+        if left.is_empty() {
+            break;
         }
-        seen_to += dispatch_each(app, &pending).await?;
+        let faults = dispatch_each(app, &left).await?;
+        seen_to += left.len() - faults.len();
+        for (finding, fault) in faults {
+            failed.insert(finding);
+            error.get_or_insert(fault);
+        }
+    }
+    match error {
+        Some(error) => Err(error),
+        None => Ok(seen_to),
     }
 }
 
-async fn dispatch_each(app: &App, pending: &[FindingRecord]) -> Result<usize, IntakeError> {
+/// Tells which of them failed, by their ids, and how.
+async fn dispatch_each(
+    app: &App,
+    pending: &[FindingRecord],
+) -> Result<Vec<(String, IntakeError)>, IntakeError> {
     let catalog = app.catalog().await?;
-    let mut failed = None;
+    let mut faults = Vec::new();
     for record in pending {
-        let found = evaluate(app, &catalog, record)?;
         let span = span(Some(&record.finding.id));
-        let dispatching = Box::pin(dispatch(app, &catalog, record, found));
+        let dispatching = Box::pin(async {
+            let found = evaluate(app, &catalog, record)?;
+            dispatch(app, &catalog, record, found).await
+        });
         match dispatching.instrument(span.clone()).await {
             Ok(matched) => span.in_scope(|| {
                 tracing::info!(
@@ -464,13 +493,18 @@ async fn dispatch_each(app: &App, pending: &[FindingRecord]) -> Result<usize, In
                     "finished the intake of a finding that had broken off"
                 );
             }),
-            Err(error) => failed = failed.or(Some(error)),
+            Err(error) => {
+                span.in_scope(|| {
+                    tracing::warn!(
+                        error = %error,
+                        "the intake of a finding that had broken off could not be finished"
+                    );
+                });
+                faults.push((record.finding.id.clone(), error));
+            }
         }
     }
-    match failed {
-        Some(error) => Err(error),
-        None => Ok(pending.len()),
-    }
+    Ok(faults)
 }
 
 #[cfg(test)]
