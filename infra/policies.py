@@ -16,6 +16,13 @@ KNOWN = json.loads((Path(cfnlint.__file__).parent / "data/AdditionalSpecs/Polici
 
 PATTERN_BYTES = 2048  # "Event pattern size" in the quotas of EventBridge
 
+# "IAM and AWS STS quotas": what a role can have, and how many characters that are no white space.
+MANAGED_POLICIES = 10
+MANAGED_CHARACTERS = 6144
+INLINE_CHARACTERS = 10240
+# What descriptions promise that lists of ARNs may have together. Of runbooks they count twice, for policies name them twice.
+LISTED_CHARACTERS = 3000
+
 # The scopes that the functions know, each with whether it lets its holder change anything.
 SCOPES = {"approvals:decide": True, "runs:read": False, "runs:trigger": True}
 
@@ -119,6 +126,69 @@ def policy_faults(resources, metadata):
                         yield logical, f"may `{action}`, which is for {', '.join(only_by[action])} alone"
     for action in sorted(set(any_resource) - used):
         yield "Metadata", f"gives a reason for `{action}` on `*`, which nothing is allowed"
+
+
+# What makes policies long.
+LONG = {"AWS::Partition": "aws-us-gov", "AWS::Region": "ap-northeast-1", "AWS::URLSuffix": "amazonaws.com.cn"}
+LONG |= {"AWS::AccountId": "111122223333", "AWS::StackName": "s" * 63}
+RUNBOOK = "arn:aws:ssm:eu-central-1:111122223333:document/Contain"
+RUNBOOKS = [RUNBOOK] * (LISTED_CHARACTERS // (2 * len(RUNBOOK)))
+ACCOUNTS = ["111122223333"] * 50
+
+
+def written(value, parameters):
+    """What becomes of a value where every condition holds, runbooks take all that lists of ARNs may have, and accounts are many."""
+    if isinstance(value, list):
+        all = [written(one, parameters) for one in value]
+        return [one for one in all if one is not None]
+    if not isinstance(value, dict):
+        return value
+    function, of = next(iter(value.items())) if len(value) == 1 else (None, None)
+    if function == "Ref":
+        if of == "AWS::NoValue":
+            return None
+        parameter = parameters.get(of, {})
+        if parameter.get("Type") == "CommaDelimitedList":
+            if "AllowedPattern" not in parameter:
+                return ACCOUNTS
+            return RUNBOOKS if re.fullmatch(parameter["AllowedPattern"], RUNBOOK) else RUNBOOKS[:1]
+        return LONG.get(of) or str(parameter.get("Default") or "x" * 64)
+    if function == "Fn::GetAtt":
+        return f"arn:aws:service:{LONG['AWS::Region']}:111122223333:{LONG['AWS::StackName']}-{'x' * 40}"
+    if function == "Fn::If":
+        return written(of[1], parameters)
+    if function == "Fn::Sub":
+        text, names = of if isinstance(of, list) else (of, {})
+        put = lambda match: str(written(names.get(match[1], {"Ref": match[1]}), parameters))
+        return re.sub(r"\$\{([^}]+)\}", put, text)
+    if function == "Fn::Join":
+        return of[0].join(written(of[1], parameters))
+    if function == "Fn::Split":
+        return written(of[1], parameters).split(of[0])
+    if function == "Fn::Select":
+        return written(of[1], parameters)[of[0]]
+    return {name: written(inner, parameters) for name, inner in value.items()}
+
+
+def size_faults(resources, parameters):
+    """No role has more policies than it can have, and none is too long, whatever is switched on."""
+    length = lambda document: len(re.sub(r"\s", "", json.dumps(written(document, parameters))))
+    attached = {}
+    for logical, resource in resources.items():
+        properties = resource.get("Properties", {})
+        if resource["Type"] == "AWS::IAM::ManagedPolicy":
+            for role in properties["Roles"]:
+                attached.setdefault(role["Ref"], []).append(logical)
+            if length(properties["PolicyDocument"]) > MANAGED_CHARACTERS:
+                yield logical, f"may have more than the {MANAGED_CHARACTERS} characters that a managed policy can have"
+        if resource["Type"] == "AWS::IAM::Role":
+            policies = list(branches(properties.get("Policies", [])))
+            size = sum(length(policy["PolicyDocument"]) for policy in policies)
+            if size > INLINE_CHARACTERS:
+                yield logical, f"may have {size} characters of inline policies; a role can have {INLINE_CHARACTERS}"
+    for role, policies in attached.items():
+        if len(policies) > MANAGED_POLICIES:
+            yield role, f"has {len(policies)} managed policies; a role can have {MANAGED_POLICIES}"
 
 
 def queue_faults(resources, parameters):
@@ -425,6 +495,7 @@ def faults(template, member):
     return [
         *policy_faults(resources, metadata),
         *variable_faults(resources, metadata),
+        *size_faults(resources, parameters),
         *queue_faults(resources, parameters),
         *alarm_faults(resources),
         *count_faults(resources, parameters),

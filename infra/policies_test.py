@@ -66,6 +66,25 @@ class Breaks(unittest.TestCase):
 
         self.found("hub", "ManualFunction: is told `QUENCH_EXTERNAL_ID`", tell)
 
+    def test_what_a_role_can_have(self):
+        def one_more(member):
+            member["Resources"]["EleventhPolicy"] = copy.deepcopy(member["Resources"]["AuditPolicy"])
+
+        def arns(count):
+            return [f"arn:aws:s3:::{'b' * 40}{number:03}" for number in range(count)]
+
+        def allow(count):
+            one = {"Effect": "Allow", "Action": "dynamodb:GetItem", "Resource": arns(count)}
+            return lambda hub: statements(hub, "RunnerRole", "table").append(one)
+
+        def allow_there(count):
+            one = {"Effect": "Allow", "Action": "s3:GetBucketPolicy", "Resource": arns(count)}
+            return lambda member: properties(member, "StoragePolicy")["PolicyDocument"]["Statement"].append(one)
+
+        self.found("member", "RemediationRole: has 11 managed policies; a role can have 10", one_more)
+        self.found("hub", "characters of inline policies; a role can have 10240", allow(30))
+        self.found("member", "StoragePolicy: may have more than the 6144 characters", allow_there(120))
+
     def test_who_is_trusted(self):
         def trust(member):
             del properties(member, "RemediationRole")["AssumeRolePolicyDocument"]["Statement"][0]["Condition"]["ArnEquals"]

@@ -16,22 +16,7 @@ use crate::members::{MEMBER, STACK, STRANGER, SWITCHES, hub_that_remediates, joi
 #[test]
 fn steps_may_use_what_the_template_names_and_nothing_else() {
     let mut hub = mailing(&Settings::default());
-    let policies = |hub: &Hub| -> BTreeMap<String, Value> {
-        let role = &hub.resources()["RunnerRole"];
-        let names = hub
-            .aws
-            .ok("iam", "list_role_policies", &json!({"RoleName": role}));
-        let names = names["PolicyNames"].as_array().unwrap();
-        let named = names.iter().filter_map(Value::as_str).map(|name| {
-            let asked = json!({"RoleName": role, "PolicyName": name});
-            let policy = hub.aws.ok("iam", "get_role_policy", &asked);
-            (
-                name.to_owned(),
-                policy["PolicyDocument"]["Statement"].clone(),
-            )
-        });
-        named.collect()
-    };
+    let policies = |hub: &Hub| inline(&hub.aws, &hub.resources()["RunnerRole"]);
     let kinds = [
         "findings",
         "functions",
@@ -87,16 +72,19 @@ fn steps_may_use_what_a_member_names_and_nothing_else() {
         .iter()
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
-    join_with(&hub, &member, &["AllowFindings"], &named);
-    assert_eq!(allowed_by(&member, "FunctionsPolicy"), functions_of_steps());
-    assert_eq!(
-        allowed_by(&member, "StateMachinesPolicy"),
-        state_machines_of_steps()
-    );
-    assert_eq!(
-        allowed_by(&member, "RunbooksPolicy"),
-        runbooks_of_steps(MEMBER)
-    );
+    join_with(&hub, &member, &SWITCHES, &named);
+    let role = &stack::resources(&member, STACK)["RemediationRole"];
+    let policies = inline(&member, role);
+    let allowed = |policy: &str| pairs(&policies[policy]);
+    assert_eq!(allowed("functions"), functions_of_steps());
+    assert_eq!(allowed("state-machines"), state_machines_of_steps());
+    assert_eq!(allowed("runbooks"), runbooks_of_steps(MEMBER));
+    // "IAM and AWS STS quotas": a role has ten managed policies at most, however much it is allowed.
+    let attached = json!({"RoleName": role});
+    let attached = member.ok("iam", "list_attached_role_policies", &attached);
+    let attached = attached["AttachedPolicies"].as_array().unwrap();
+    assert_eq!(attached.len(), SWITCHES.len());
+    assert!(attached.len() <= 10, "{attached:?}");
     let findings = allowed_by(&member, "FindingsPolicy");
     assert!(
         findings.is_superset(&findings_of_steps(MEMBER)),
@@ -341,6 +329,19 @@ fn allowed_by(member: &Aws, policy: &str) -> BTreeSet<(String, String)> {
     let asked = json!({"PolicyArn": arn, "VersionId": version});
     let seen = member.ok("iam", "get_policy_version", &asked);
     pairs(&seen["PolicyVersion"]["Document"]["Statement"])
+}
+
+/// The statements of a role's own policies by their names.
+fn inline(aws: &Aws, role: &str) -> BTreeMap<String, Value> {
+    let names = aws.ok("iam", "list_role_policies", &json!({"RoleName": role}));
+    let names = names["PolicyNames"].as_array().unwrap();
+    let named = names.iter().filter_map(Value::as_str).map(|name| {
+        let asked = json!({"RoleName": role, "PolicyName": name});
+        let policy = aws.ok("iam", "get_role_policy", &asked);
+        let statements = policy["PolicyDocument"]["Statement"].clone();
+        (name.to_owned(), statements)
+    });
+    named.collect()
 }
 
 /// What statements allow: actions, each with a resource.
