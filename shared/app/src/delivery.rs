@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::clock;
 use crate::engine::{self, EngineError, Outcome, execute};
-use crate::intake::{self, Intake, IntakeError, intake};
+use crate::intake::{self, Intake, IntakeError, intake_sent};
 use crate::metrics::{Count, Timed};
 use crate::queue::{Queue, Sending};
 use crate::run::Run;
@@ -20,6 +20,10 @@ const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
 /// receive it when it was sent, but not that.
 pub const HELD_BACK: &str = "held_back_seconds";
 
+/// The attribute of a message that says when it was sent the first time, in milliseconds since 1970, if it is one that was
+/// a dead letter and was sent anew.
+pub const FIRST_SENT: &str = "first_sent_milliseconds";
+
 /// A message to be dealt with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
@@ -27,7 +31,7 @@ pub struct Delivery {
     pub id: String,
     /// A payload, or the id of a run.
     pub body: Vec<u8>,
-    /// When it was sent, or was to be received at the earliest, where the queue tells.
+    /// When it was first sent, or was to be received at the earliest, where the queue tells.
     pub sent: Option<Timestamp>,
     /// How many times it was delivered, this one included.
     pub received: u32,
@@ -49,10 +53,13 @@ pub struct Undelivered {
 /// A payload of which anything is refused counts as failed, though the rest of it was taken in: after some deliveries
 /// it is a dead letter for people to look at.
 pub async fn batch(app: &App, messages: Vec<Delivery>) -> Vec<Undelivered> {
-    let span = |_: &[u8]| intake::span(None);
-    each(app, messages, span, |app, body| async move {
-        let taken = intake(&app, &body).await?;
-        count(&app, &taken);
+    let span = |_: &Delivery| intake::span(None);
+    each(app, messages, span, |app, message| async move {
+        let taken = intake_sent(&app, &message.body, message.sent).await?;
+        // What is refused is delivered some more times.
+        if message.received <= 1 || taken.refused.is_empty() {
+            count(&app, &taken);
+        }
         match taken.refused.into_iter().next() {
             Some(refusal) => Err(Failure::Refused(refusal)),
             None => Ok(()),
@@ -83,12 +90,12 @@ fn count(app: &App, taken: &Intake) {
 /// Works on runs, each on its own, and queues those again that have to wait; returns those that failed, in their order.
 pub async fn run_batch(app: &App, messages: Vec<Delivery>) -> Vec<Undelivered> {
     // What is no id may be anything, and none of the log's business.
-    let span = |body: &[u8]| {
-        let run = std::str::from_utf8(body).map(str::trim).ok();
+    let span = |message: &Delivery| {
+        let run = std::str::from_utf8(&message.body).map(str::trim).ok();
         engine::span(run.filter(|run| Run::is_id(run)))
     };
-    each(app, messages, span, |app, body| async move {
-        let run = String::from_utf8(body).map_err(|_| Failure::NoRun)?;
+    each(app, messages, span, |app, message| async move {
+        let run = String::from_utf8(message.body).map_err(|_| Failure::NoRun)?;
         work(&app, run.trim()).await
     })
     .await
@@ -106,6 +113,8 @@ pub(crate) async fn deliver(app: &App, queue: Queue, message: Delivery) -> Optio
 async fn work(app: &App, run: &str) -> Result<(), Failure> {
     let until = match execute(app, run).await {
         Ok(Outcome::Finished(_)) => return Ok(()),
+        // Whoever sent it meant something: it becomes a dead letter for people to look at.
+        Ok(Outcome::Missing) if !Run::is_id(run) => return Err(Failure::NoRun),
         Ok(Outcome::Missing) => {
             tracing::warn!("a run that was queued is not in the store");
             return Ok(());
@@ -177,8 +186,8 @@ impl Failure {
 async fn each<F>(
     app: &App,
     messages: Vec<Delivery>,
-    span: impl Fn(&[u8]) -> Span,
-    work: impl Fn(App, Vec<u8>) -> F,
+    span: impl Fn(&Delivery) -> Span,
+    work: impl Fn(App, Delivery) -> F,
 ) -> Vec<Undelivered>
 where
     F: Future<Output = Result<(), Failure>> + Send + 'static,
@@ -189,14 +198,18 @@ where
     let tasks: Vec<_> = messages
         .into_iter()
         .map(|message| {
-            if let Some(sent) = message.sent {
+            // Later deliveries tell how long it took to fail, not how long the queue was.
+            if let Some(sent) = message.sent
+                && message.received <= 1
+            {
                 app.metrics.time(Timed::QueueAge, sent, now);
             }
-            let span = span(&message.body);
-            let work = in_time(left, work(app.clone(), message.body));
+            let span = span(&message);
+            let (id, received) = (message.id.clone(), message.received);
+            let work = in_time(left, work(app.clone(), message));
             // Boxed: a task is moved as a whole when it begins and when it is done, and this is one of ten kilobytes.
             let work = tokio::spawn(Box::pin(work).instrument(span.clone()));
-            (message.id, message.received, span, work)
+            (id, received, span, work)
         })
         .collect();
     let mut undelivered = Vec::new();
@@ -325,7 +338,7 @@ mod tests {
         let catalog = app.catalog().await.unwrap();
         let log = Log::listen();
         let findings = vec![finding("one"), finding("two")];
-        take_all(&app, &catalog, findings).await.unwrap();
+        take_all(&app, &catalog, findings, None).await.unwrap();
         let taken = log.lines("took a finding in");
         let told: BTreeSet<_> = taken.iter().map(ids).collect();
         assert_eq!(
@@ -369,13 +382,17 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let app = with_rules(&folder).await;
         let log = Log::listen();
-        assert_eq!(
-            run_batch(&app, vec![message(br#"{"token": "hidden"}"#)]).await,
-            []
-        );
-        let told = log.lines("a run that was queued is not in the store");
-        assert_eq!(told.iter().map(ids).collect::<Vec<_>>(), [(None, None)]);
-        assert!(!format!("{told:?}").contains("hidden"));
+        let body = br#"{"token": "hidden"}"#;
+        let failed = run_batch(&app, vec![message(body)]).await;
+        assert_eq!(failed[0].reason, "message is no run's id");
+        assert!(!failed[0].transient);
+        let mut late = app.clone();
+        late.deadline = Some(Deadline::after(Duration::ZERO));
+        let failed = run_batch(&late, vec![message(body)]).await;
+        assert!(failed[0].transient);
+        let told = log.lines("a message was not dealt with");
+        assert_eq!(told.iter().map(ids).collect::<Vec<_>>(), [(None, None); 2]);
+        assert!(!format!("{told:?} {failed:?}").contains("hidden"));
     }
 
     #[tokio::test]
@@ -393,8 +410,8 @@ mod tests {
             &app,
             messages,
             |_| Span::none(),
-            |_, body| async move {
-                if body == b"endless" {
+            |_, message| async move {
+                if message.body == b"endless" {
                     std::future::pending::<()>().await;
                 }
                 Ok(())

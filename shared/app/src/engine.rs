@@ -83,18 +83,15 @@ pub enum EngineError {
     #[error(transparent)]
     Catalog(CatalogError),
     /// Nothing was done, as this invocation ends before anything could be.
-    #[error("no time is left to work on run `{run}`")]
-    NoTime {
-        /// Id of the run.
-        run: String,
-    },
+    #[error("no time is left to work on the run")]
+    NoTime,
 }
 
 impl EngineError {
     /// Whether the run may be taken up again later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::LeaseLost { .. } | Self::NoTime { .. } => true,
+            Self::LeaseLost { .. } | Self::NoTime => true,
             Self::Store(error) => error.is_transient(),
             Self::Catalog(error) => error.is_transient(),
         }
@@ -135,8 +132,7 @@ pub(crate) fn span(run: Option<&str>) -> Span {
 /// The run was taken over by another worker meanwhile, no time is left to begin, or the store fails.
 pub async fn execute(app: &App, run_id: &str) -> Result<Outcome, EngineError> {
     if app.deadline.is_some_and(|deadline| !deadline.may_begin()) {
-        let run = run_id.to_owned();
-        return Err(EngineError::NoTime { run });
+        return Err(EngineError::NoTime);
     }
     let (now, lease) = (app.clock.now(), app.config.lease);
     let claim = app.store.claim_run(run_id, &app.worker, now, lease).await?;

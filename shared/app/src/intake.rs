@@ -129,13 +129,27 @@ impl IntakeError {
 /// # Errors
 /// The store or the definitions in it fail. What was taken in until then stays so; deliver the payload again.
 pub async fn intake(app: &App, payload: &[u8]) -> Result<Intake, IntakeError> {
+    intake_sent(app, payload, None).await
+}
+
+/// As [`intake`], of a payload that was sent then: one that is delivered again, or late, tells nothing new where its
+/// findings do not tell themselves which of two events is the later one. Security Hub's do not when somebody changes
+/// their workflow, nor do regulatory compliance assessments of Defender.
+///
+/// # Errors
+/// As those of [`intake`].
+pub async fn intake_sent(
+    app: &App,
+    payload: &[u8],
+    sent: Option<Timestamp>,
+) -> Result<Intake, IntakeError> {
     let kilobytes = u32::try_from(payload.len() / 1024 + 1).unwrap_or(MOST_ROOM);
     // It is never closed; and a payload larger than all the room has it alone.
     let _room = ROOM.acquire_many(kilobytes.min(MOST_ROOM)).await;
     let decoded = decode(payload);
     let catalog = app.catalog().await?;
     let mut taken = Intake {
-        findings: take_all(app, &catalog, decoded.findings).await?,
+        findings: take_all(app, &catalog, decoded.findings, sent).await?,
         refused: decoded.refused,
         action: decoded.action,
         pressed: None,
@@ -162,12 +176,13 @@ pub(crate) async fn take_all(
     app: &App,
     catalog: &Arc<Catalog>,
     findings: Vec<Finding>,
+    sent: Option<Timestamp>,
 ) -> Result<Vec<Arrival>, IntakeError> {
     // Nearly every payload has one.
     let findings = match <[Finding; 1]>::try_from(findings) {
         Ok([finding]) => {
             let span = span_of(&finding.id);
-            let taking = Box::pin(take(app, catalog, finding)).instrument(span);
+            let taking = Box::pin(take(app, catalog, finding, sent)).instrument(span);
             return Ok(vec![taking.await?]);
         }
         Err(findings) => findings,
@@ -186,7 +201,7 @@ pub(crate) async fn take_all(
             let _slot = slots.acquire_owned().await;
             let mut arrivals = Vec::with_capacity(same.len());
             for (position, finding) in same {
-                match take(&app, &catalog, finding).await {
+                match take(&app, &catalog, finding, sent).await {
                     Ok(arrival) => arrivals.push((position, arrival)),
                     Err(error) => return Err((id, error)),
                 }
@@ -235,7 +250,12 @@ fn span_of(finding: &str) -> Span {
     span(Some(finding))
 }
 
-async fn take(app: &App, catalog: &Catalog, finding: Finding) -> Result<Arrival, IntakeError> {
+async fn take(
+    app: &App,
+    catalog: &Catalog,
+    finding: Finding,
+    sent: Option<Timestamp>,
+) -> Result<Arrival, IntakeError> {
     // What an earlier event left undone, and this one has done instead.
     let mut matched = Vec::new();
     for _ in 0..ATTEMPTS {
@@ -247,10 +267,20 @@ async fn take(app: &App, catalog: &Catalog, finding: Finding) -> Result<Arrival,
         }
         let now = app.clock.now();
         let before = known.as_ref().map(|known| &*known.finding);
-        let transition = transition(before, &finding);
+        let late = known
+            .as_ref()
+            .is_some_and(|known| is_late(known, &finding, sent));
+        let transition = match late {
+            true => Transition::Repeated,
+            false => transition(before, &finding),
+        };
         // What Quench itself wrote to the finding is known, but starts nothing: it would come round again.
         let own = before.is_some_and(|before| is_own_write(before, &finding));
-        let Some(mut record) = next_record(known, &finding, transition, now) else {
+        let next = match late {
+            true => None,
+            false => next_record(known, &finding, transition, sent, now),
+        };
+        let Some(mut record) = next else {
             return Ok(Arrival {
                 finding,
                 transition,
@@ -283,11 +313,21 @@ async fn take(app: &App, catalog: &Catalog, finding: Finding) -> Result<Arrival,
     Err(IntakeError::Contended(finding.id))
 }
 
+/// Whether an event was sent before one that is known, where the finding itself does not tell which is the later one.
+fn is_late(known: &FindingRecord, finding: &Finding, sent: Option<Timestamp>) -> bool {
+    let told_apart = matches!(
+        (known.finding.updated, finding.updated),
+        (Some(known), Some(told)) if known != told
+    );
+    !told_apart && matches!((known.sent, sent), (Some(known), Some(sent)) if sent < known)
+}
+
 /// What is to be stored after an event; `None` if it tells nothing new.
 fn next_record(
     known: Option<FindingRecord>,
     finding: &Finding,
     transition: Transition,
+    sent: Option<Timestamp>,
     now: Timestamp,
 ) -> Option<FindingRecord> {
     let Some(known) = known else {
@@ -299,6 +339,7 @@ fn next_record(
             pending: true,
             created: now,
             stored: now,
+            sent,
         });
     };
     let mut finding = finding.clone();
@@ -326,6 +367,7 @@ fn next_record(
         pending: !repeated,
         created: known.created,
         stored: now,
+        sent: sent.max(known.sent),
     })
 }
 

@@ -67,6 +67,7 @@ pub(crate) fn record(id: &str, at: Timestamp) -> FindingRecord {
         pending: true,
         created: at,
         stored: at,
+        sent: Some(at),
     }
 }
 

@@ -1,6 +1,6 @@
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::Diagnostic;
-use quench_app::delivery::{Delivery, HELD_BACK, Undelivered};
+use quench_app::delivery::{Delivery, FIRST_SENT, HELD_BACK, Undelivered};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -105,13 +105,12 @@ fn delivery(record: Message) -> Delivery {
         sent_timestamp: sent,
         approximate_receive_count: received,
     } = record.attributes.unwrap_or_default();
-    let sent = sent.and_then(|sent| Timestamp::from_millisecond(sent.parse().ok()?).ok());
+    let mut told = record.message_attributes.unwrap_or_default();
+    let mut told = |name| told.remove(name)?.string_value?.parse().ok();
+    let sent = told(FIRST_SENT).or_else(|| sent?.parse().ok());
+    let sent = sent.and_then(|sent| Timestamp::from_millisecond(sent).ok());
     let received = received.and_then(|received| received.parse().ok());
-    let held = record
-        .message_attributes
-        .and_then(|mut told| told.remove(HELD_BACK));
-    let held = held.and_then(|held| held.string_value?.parse().ok());
-    let held = SignedDuration::from_secs(held.unwrap_or_default());
+    let held = SignedDuration::from_secs(told(HELD_BACK).unwrap_or_default());
     Delivery {
         id: record.message_id.unwrap_or_default(),
         sent: sent.and_then(|sent| sent.checked_add(held).ok()),
@@ -165,6 +164,12 @@ mod tests {
         });
         let told = delivery(serde_json::from_value(record).unwrap());
         assert_eq!(told.sent.unwrap().as_millisecond(), 1_763_786_126_123);
+        let record = json!({
+            "attributes": {"SentTimestamp": "1763786096123"},
+            "messageAttributes": {FIRST_SENT: {"dataType": "Number", "stringValue": "1763700000000"}},
+        });
+        let told = delivery(serde_json::from_value(record).unwrap());
+        assert_eq!(told.sent.unwrap().as_millisecond(), 1_763_700_000_000);
         let record =
             json!({"attributes": {"SentTimestamp": "soon", "ApproximateReceiveCount": "-1"}});
         let told = delivery(serde_json::from_value(record).unwrap());

@@ -185,6 +185,8 @@ pub(crate) async fn a_message_in_vain_becomes_a_dead_letter(setting: &Setting) {
     assert!(queues.redrive("nonsense", setting.now()).await.is_err());
     let alive = setting.receive_one(queue, SECOND * 60).await;
     assert_eq!((alive.body.as_slice(), alive.received), (&b"bad"[..], 1));
+    // What was sent after it is the later one still.
+    assert_eq!(alive.sent, dead[0].sent);
     assert_eq!(queues.redrive_all(setting.now()).await.unwrap(), 1);
     assert_eq!(queues.dead_letters(9).await.unwrap(), []);
     let alive = setting.receive_one(queue, SECOND * 60).await;

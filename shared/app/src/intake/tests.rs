@@ -145,6 +145,52 @@ async fn a_state_fires_each_time_it_is_come_to_and_not_when_told_again() {
 }
 
 #[tokio::test]
+async fn an_event_that_is_delivered_late_changes_nothing_though_it_tells_no_later_time() {
+    let folder = TempDir::new().unwrap();
+    let app = with_rules(folder.path()).await;
+    let mut made = Vec::new();
+    for (good, second, sent) in [
+        (false, 1, Some(1)),
+        // As when somebody suppresses it.
+        (true, 1, Some(3)),
+        (false, 1, Some(1)),
+        (false, 1, Some(2)),
+        (true, 1, Some(3)),
+        (false, 1, Some(4)),
+        // What it tells itself is better known.
+        (true, 2, Some(2)),
+        (false, 2, Some(3)),
+        // Nobody knows.
+        (false, 2, None),
+        (true, 2, Some(5)),
+    ] {
+        let sent = sent.map(moment);
+        let taken = intake_sent(&app, &event("shop", good, second), sent).await;
+        let taken = taken.unwrap();
+        made.push((
+            taken.findings[0].transition,
+            taken.findings[0].runs().count(),
+        ));
+    }
+    use Transition::{Changed, Created, Repeated, Resolved};
+    assert_eq!(
+        made,
+        [
+            (Created, 3),
+            (Resolved, 2),
+            (Repeated, 0),
+            (Repeated, 0),
+            (Repeated, 0),
+            (Changed, 3),
+            (Resolved, 2),
+            (Repeated, 0),
+            (Changed, 3),
+            (Resolved, 2),
+        ]
+    );
+}
+
+#[tokio::test]
 async fn an_older_event_overwrites_nothing() {
     let folder = TempDir::new().unwrap();
     let app = with_rules(folder.path()).await;

@@ -126,7 +126,7 @@ pub async fn custom_action(app: &App, payload: &[u8]) -> Result<Pressed, PressEr
         return Err(PressError::Insight(action.id));
     }
     let catalog = app.catalog().await.map_err(IntakeError::from)?;
-    let arrivals = take_all(app, &catalog, decoded.findings).await?;
+    let arrivals = take_all(app, &catalog, decoded.findings, None).await?;
     let (pressed, faults) = press(app, &catalog, &action, &arrivals).await;
     if let Some(fault) = faults.into_iter().next() {
         return Err(fault);

@@ -1,4 +1,5 @@
 use super::{Depth, Message, Queue, Sending};
+use crate::delivery::FIRST_SENT;
 use crate::gather::{Answer, Gather};
 use crate::store::StoreError;
 use jiff::Timestamp;
@@ -208,6 +209,7 @@ impl Sqs {
             "VisibilityTimeout": whole_seconds(visibility.min(LONGEST_VISIBILITY)),
             "WaitTimeSeconds": wait.as_secs(),
             "MessageSystemAttributeNames": ["ApproximateReceiveCount", "SentTimestamp"],
+            "MessageAttributeNames": [FIRST_SENT],
         });
         let mut answer = self.call("ReceiveMessage", &request).await?;
         let messages = match answer["Messages"].take() {
@@ -308,7 +310,10 @@ impl Received {
             let number = message["Attributes"][name].as_str();
             number.and_then(|number| number.parse::<i64>().ok())
         };
-        let sent = number("SentTimestamp").and_then(|sent| Timestamp::from_millisecond(sent).ok());
+        let first = message["MessageAttributes"][FIRST_SENT]["StringValue"].as_str();
+        let sent = first.and_then(|sent| sent.parse().ok());
+        let sent = sent.or_else(|| number("SentTimestamp"));
+        let sent = sent.and_then(|sent| Timestamp::from_millisecond(sent).ok());
         let received = number("ApproximateReceiveCount").and_then(|count| count.try_into().ok());
         Ok(Received {
             id,

@@ -104,6 +104,8 @@ pub struct FindingRecord {
     pub created: Timestamp,
     /// When it was last stored.
     pub stored: Timestamp,
+    /// When the last of the messages that told of it was sent, where queues told: the order of what tells no time.
+    pub sent: Option<Timestamp>,
 }
 
 /// Which findings to list; what is `None` is not asked for.

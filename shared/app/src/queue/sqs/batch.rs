@@ -1,6 +1,7 @@
 use super::{BATCH, whole_seconds};
-use crate::delivery::HELD_BACK;
+use crate::delivery::{FIRST_SENT, HELD_BACK};
 use crate::store::StoreError;
+use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -39,21 +40,34 @@ struct Attribute {
     string_value: String,
 }
 
+impl Attribute {
+    fn number(number: impl ToString) -> Attribute {
+        Attribute {
+            data_type: "Number",
+            string_value: number.to_string(),
+        }
+    }
+}
+
 impl Outgoing {
     /// # Errors
     /// SQS would not take the body.
     pub(super) fn new(body: &[u8], delay: Duration) -> Result<Outgoing, StoreError> {
         let delay_seconds = whole_seconds(delay.min(LONGEST_DELAY));
-        let held = (delay_seconds > 0).then(|| Attribute {
-            data_type: "Number",
-            string_value: delay_seconds.to_string(),
-        });
+        let held = (delay_seconds > 0).then(|| Attribute::number(delay_seconds));
         Ok(Outgoing {
             number: 0,
             message_body: text(body)?,
             delay_seconds,
             message_attributes: held.map(|held| (HELD_BACK, held)).into_iter().collect(),
         })
+    }
+
+    /// Tells that it was sent before.
+    pub(super) fn first_sent(mut self, sent: Timestamp) -> Outgoing {
+        let sent = Attribute::number(sent.as_millisecond());
+        self.message_attributes.insert(FIRST_SENT, sent);
+        self
     }
 
     /// What SQS calls it in its answer.

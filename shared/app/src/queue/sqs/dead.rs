@@ -189,9 +189,10 @@ impl Sqs {
         dead: &str,
         letters: Vec<Received>,
     ) -> Result<(), StoreError> {
-        let outgoing = letters
-            .iter()
-            .map(|letter| Outgoing::new(letter.body.as_bytes(), Duration::ZERO));
+        let outgoing = letters.iter().map(|letter| {
+            let outgoing = Outgoing::new(letter.body.as_bytes(), Duration::ZERO)?;
+            Ok(outgoing.first_sent(letter.sent))
+        });
         for batch in batches(outgoing.collect::<Result<_, _>>()?) {
             let sent = self.send_batch(&place.url, batch).await;
             sent.into_iter().collect::<Result<(), StoreError>>()?;

@@ -193,12 +193,29 @@ impl DynamoDb {
         keys: &[Key],
         reading: &Reading,
     ) -> Result<Vec<Item>, StoreError> {
+        let (found, undone) = self.items_as_far(keys, reading).await?;
+        match undone.is_empty() {
+            true => Ok(found),
+            false => Err(self.overloaded()),
+        }
+    }
+
+    /// As [`DynamoDb::items`], and the keys that were left undone again and again, of which nothing is known.
+    async fn items_as_far(
+        &self,
+        keys: &[Key],
+        reading: &Reading,
+    ) -> Result<(Vec<Item>, Vec<Key>), StoreError> {
         let mut found = Vec::with_capacity(keys.len());
+        let mut undone = Vec::new();
         for keys in keys.chunks(reading.at_once.min(GET)) {
             let mut left = Cow::Borrowed(keys);
             let mut round = 0;
             while !left.is_empty() {
-                self.pause(round).await?;
+                if self.pause(round).await.is_err() {
+                    undone.extend(left.into_owned());
+                    break;
+                }
                 round += 1;
                 let asked = BatchRead {
                     keys: &left,
@@ -208,11 +225,11 @@ impl DynamoDb {
                 };
                 let mut answer = self.batch("BatchGetItem", asked).await?;
                 found.extend(answer.responses.remove(&*self.table).unwrap_or_default());
-                let undone = answer.unprocessed_keys.remove(&*self.table);
-                left = undone.map_or_else(Vec::new, |left| left.keys).into();
+                let more = answer.unprocessed_keys.remove(&*self.table);
+                left = more.map_or_else(Vec::new, |left| left.keys).into();
             }
         }
-        Ok(found)
+        Ok((found, undone))
     }
 
     /// Reads items in the order of their keys; those that are not there are left out. No key may be asked for twice.
@@ -221,20 +238,31 @@ impl DynamoDb {
         keys: &[Key],
         reading: &Reading,
     ) -> Result<Vec<Item>, StoreError> {
-        let mut found = self.items_by_key(keys, reading).await?;
+        let mut found = by_key(self.items(keys, reading).await?);
         Ok(keys.iter().filter_map(|key| found.remove(key)).collect())
     }
 
-    /// Reads items; those that are not there are left out. No key may be asked for twice.
-    pub(super) async fn items_by_key(
+    /// Reads items for several who ask at once, each of whom hears of his own alone.
+    pub(super) async fn each_item(
         &self,
         keys: &[Key],
         reading: &Reading,
-    ) -> Result<HashMap<Key, Item>, StoreError> {
-        let found = self.items(keys, reading).await?.into_iter();
-        Ok(found
-            .filter_map(|item| Some((Key::of(&item)?, item)))
-            .collect())
+    ) -> Vec<Result<Option<Item>, StoreError>> {
+        if let [key] = keys {
+            return vec![self.item(key).await];
+        }
+        let mut asked = keys.to_vec();
+        asked.sort_unstable();
+        asked.dedup();
+        let (found, undone) = match self.items_as_far(&asked, reading).await {
+            Ok((found, undone)) => (by_key(found), undone),
+            Err(error) => return keys.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let answer = |key| match undone.contains(key) {
+            true => Err(self.overloaded()),
+            false => Ok(found.get(key).cloned()),
+        };
+        keys.iter().map(answer).collect()
     }
 
     /// Puts and deletes items without any condition, in no order.
@@ -282,22 +310,33 @@ impl DynamoDb {
         answer.map_err(|refused| self.unconditional(refused))
     }
 
+    fn overloaded(&self) -> StoreError {
+        StoreError::Transient {
+            reason: format!(
+                "the table `{}` in `{}` has too much to do: it leaves parts of batches undone",
+                self.table,
+                self.aws.region()
+            ),
+        }
+    }
+
     async fn pause(&self, round: u32) -> Result<(), StoreError> {
         match round {
             0 => Ok(()),
-            ROUNDS.. => Err(StoreError::Transient {
-                reason: format!(
-                    "the table `{}` in `{}` has too much to do: it leaves parts of batches undone",
-                    self.table,
-                    self.aws.region()
-                ),
-            }),
+            ROUNDS.. => Err(self.overloaded()),
             _ => {
                 tokio::time::sleep(PAUSE * 2_u32.pow(round - 1)).await;
                 Ok(())
             }
         }
     }
+}
+
+fn by_key(items: Vec<Item>) -> HashMap<Key, Item> {
+    let items = items.into_iter();
+    items
+        .filter_map(|item| Some((Key::of(&item)?, item)))
+        .collect()
 }
 
 /// How items are read.

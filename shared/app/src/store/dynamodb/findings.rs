@@ -3,7 +3,6 @@ use super::index::Listing;
 use super::item::{Fields, Item, flag, micros, number, text};
 use super::parts::Place;
 use super::{DynamoDb, index, later, token};
-use crate::gather::Answer;
 use crate::store::encoding::{from_json, from_word, word};
 use crate::store::{FindingFilter, FindingRecord, Page, StoreError};
 use base16ct::lower::encode_string as hex;
@@ -31,7 +30,10 @@ impl DynamoDb {
         let key = key(id);
         for _ in 0..ATTEMPTS {
             let table = self.clone();
-            let call = move |keys| table.clone().each_item(keys);
+            let call = move |keys: Vec<Key>| {
+                let table = table.clone();
+                async move { table.each_item(&keys, &reading(true)).await }
+            };
             let Some(item) = self.asked.ask(key.clone(), call).await? else {
                 return Ok(None);
             };
@@ -77,6 +79,9 @@ impl DynamoDb {
         set("pending", flag(record.pending));
         set("created", micros(record.created));
         set("stored", micros(record.stored));
+        if let Some(sent) = record.sent {
+            set("sent", micros(sent));
+        }
         set("body", body.clone());
         set("token", text(&token));
         set("kept_until", number(expires));
@@ -180,22 +185,6 @@ impl DynamoDb {
         Ok(true)
     }
 
-    /// The item of each of these keys, as it is now.
-    async fn each_item(self, keys: Vec<Key>) -> Vec<Answer<Option<Item>>> {
-        if let [key] = &*keys {
-            return vec![self.item(key).await];
-        }
-        let mut asked = keys.clone();
-        asked.sort_unstable();
-        asked.dedup();
-        let found = self.items_by_key(&asked, &reading(true)).await;
-        let answer = |key| match &found {
-            Ok(found) => Ok(found.get(key).cloned()),
-            Err(error) => Err(error.clone()),
-        };
-        keys.iter().map(answer).collect()
-    }
-
     /// The findings of these keys, in their order; those that are gone are left out.
     async fn records(
         &self,
@@ -225,6 +214,7 @@ impl DynamoDb {
             pending: fields.flag("pending"),
             created: fields.time("created")?,
             stored: fields.time("stored")?,
+            sent: fields.maybe_time("sent"),
         }))
     }
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params, params_from_iter};
 
-const COLUMNS: &str = "body, version, sequence, transition, pending, created, stored";
+const COLUMNS: &str = "body, version, sequence, transition, pending, created, stored, sent";
 
 impl Sqlite {
     pub(crate) async fn finding(&self, id: &str) -> Result<Option<FindingRecord>, StoreError> {
@@ -68,15 +68,15 @@ impl Sqlite {
             let finding = &record.finding;
             let sql = if record.version == 1 {
                 "INSERT INTO findings (id, kind, source, severity, status, account, title, version, sequence,
-                     transition, pending, created, stored, body)
+                     transition, pending, created, stored, sent, body)
                  VALUES (:id, :kind, :source, :severity, :status, :account, :title, :version, :sequence,
-                     :transition, :pending, :created, :stored, :body)
+                     :transition, :pending, :created, :stored, :sent, :body)
                  ON CONFLICT (id) DO NOTHING"
             } else {
                 "UPDATE findings SET kind = :kind, source = :source, severity = :severity, status = :status,
                      account = :account, title = :title, version = :version, sequence = :sequence,
                      transition = :transition, pending = :pending, created = :created, stored = :stored,
-                     body = :body
+                     sent = :sent, body = :body
                  WHERE id = :id AND version = :version - 1"
             };
             let written = connection.prepare_cached(sql)?.execute(named_params! {
@@ -93,6 +93,7 @@ impl Sqlite {
                 ":pending": record.pending,
                 ":created": micros(record.created),
                 ":stored": micros(record.stored),
+                ":sent": record.sent.map(micros),
                 ":body": to_json(finding),
             })?;
             Ok(written == 1)
@@ -157,6 +158,7 @@ struct Columns {
     pending: bool,
     created: i64,
     stored: i64,
+    sent: Option<i64>,
 }
 
 impl Columns {
@@ -169,6 +171,7 @@ impl Columns {
             pending: row.get(4)?,
             created: row.get(5)?,
             stored: row.get(6)?,
+            sent: row.get(7)?,
         })
     }
 
@@ -181,6 +184,7 @@ impl Columns {
             pending: self.pending,
             created: time(self.created),
             stored: time(self.stored),
+            sent: self.sent.map(time),
         })
     }
 }

@@ -8,7 +8,11 @@ use std::path::Path;
 const APPLICATION: i32 = 0x514e_4348;
 
 /// What brings a file from one version to the next; the first makes an empty file a store.
-const MIGRATIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+];
 
 /// Opens the file for writing; makes it or brings it up to date as needed.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {

@@ -110,7 +110,7 @@ async fn a_file_of_an_older_version_is_brought_up_to_date_with_what_is_in_it() {
     connection
         .execute_batch(
             "DROP TABLE approvals; DROP TABLE approval_tokens; DROP TABLE reservations;
-             ALTER TABLE runs DROP COLUMN woken; PRAGMA user_version = 1;",
+             ALTER TABLE runs DROP COLUMN woken; ALTER TABLE findings DROP COLUMN sent; PRAGMA user_version = 1;",
         )
         .unwrap();
     let first = Connection::open_in_memory().unwrap();

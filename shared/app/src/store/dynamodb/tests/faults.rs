@@ -153,3 +153,34 @@ async fn a_finding_of_a_sender_without_measure_is_kept() {
     assert!(store.put_finding(&record).await.unwrap());
     assert_eq!(store.finding("f").await.unwrap().unwrap(), record);
 }
+
+#[tokio::test]
+async fn a_finding_that_is_left_undone_again_and_again_is_no_others_trouble() {
+    let answer = |body: axum::body::Bytes| async move {
+        let mut asked: Value = serde_json::from_slice(&body).unwrap();
+        let keys = &mut asked["RequestItems"]["quench"]["Keys"];
+        let left = keys.as_array_mut().unwrap();
+        left.retain(|key| key["pk"]["S"] == "finding#stubborn");
+        match left.is_empty() {
+            true => Json(json!({"Responses": {}})),
+            false => Json(json!({"Responses": {}, "UnprocessedKeys": asked["RequestItems"]})),
+        }
+    };
+    let aws = lossy::behind(Router::new().route("/", post(answer))).await;
+    let store = Store::on_aws(aws, "quench", RETENTION);
+    let mut tasks = tokio::task::JoinSet::new();
+    for id in ["one", "stubborn", "two"] {
+        let store = store.clone();
+        tasks.spawn(async move { (id, store.finding(id).await) });
+    }
+    for (id, answer) in tasks.join_all().await {
+        match id {
+            "stubborn" => {
+                let error = answer.unwrap_err();
+                assert!(error.is_transient());
+                assert!(error.to_string().contains("leaves parts of batches undone"));
+            }
+            _ => assert_eq!(answer.unwrap(), None),
+        }
+    }
+}
