@@ -88,7 +88,16 @@ fn a_recommendation_starts_a_run_whenever_it_becomes_unhealthy() {
     hub.put(&[inspector(300, "ACTIVE", 20)]);
     hub.wait_for_mails(title, 2);
     // Again unhealthy is no change.
-    hub.put(&[inspector(300, "ACTIVE", 30)]);
+    let last = inspector(300, "ACTIVE", 30);
+    let decoded = quench_findings::decode(last.to_string().as_bytes());
+    let updated = json!(decoded.findings[0].updated.unwrap());
+    hub.put(&[last]);
+    wait_for("the last event", || {
+        let findings = hub.json(["findings", "list", "--limit", "10000"]);
+        let mut findings = findings.into_iter();
+        let finding = findings.find(|finding| is_titled(finding, title))?;
+        (finding["updated"] == updated).then_some(())
+    });
     at_rest(&hub);
     let runs = hub.runs(title);
     assert_eq!(runs.len(), 2, "{runs:?}");
@@ -166,7 +175,12 @@ fn titles<'a>(all: impl Iterator<Item = &'a Value>, wanted: &BTreeSet<String>) -
 /// Waits until nothing is queued and nothing in hand.
 #[track_caller]
 pub(crate) fn at_rest(hub: &Hub) {
-    for queue in ["QueueAlert", "QueueCompliance", "QueueRuns"] {
+    for queue in [
+        "QueueAlert",
+        "QueueRecommendation",
+        "QueueCompliance",
+        "QueueRuns",
+    ] {
         wait_for(&format!("the end of `{queue}`"), || {
             (hub.messages(hub.output(queue)) == 0).then_some(())
         });
