@@ -14,6 +14,8 @@ import yaml
 # Every action of IAM, with the kinds of resources that it can be limited to, as cfn-lint keeps them.
 KNOWN = json.loads((Path(cfnlint.__file__).parent / "data/AdditionalSpecs/Policies.json").read_text())
 
+# "Receiving read-only management events from AWS services", of EventBridge.
+HEARS_ALL_CALLS = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
 PATTERN_BYTES = 2048  # "Event pattern size" in the quotas of EventBridge
 
 # "IAM and AWS STS quotas": what a role can have, and how many characters that are no white space.
@@ -237,6 +239,9 @@ def rule_faults(resources):
         size = len(json.dumps(pattern, separators=(",", ":")))
         if size > PATTERN_BYTES:
             yield logical, f"has a pattern of {size} bytes; EventBridge takes {PATTERN_BYTES}"
+        calls = any(str(kind).endswith("via CloudTrail") for _, kind, _ in alternatives(pattern))
+        if calls and resource["Properties"].get("State") != HEARS_ALL_CALLS:
+            yield logical, f"is told of no calls that only read; set `State: {HEARS_ALL_CALLS}`"
         for alternative in pattern.get("$or", [pattern]):
             if "source" not in alternative:
                 yield logical, "takes events of any source, which anybody in the account can put"
@@ -280,8 +285,8 @@ def bus_faults(resources, member):
             continue
         if not on_hub_bus:
             continue
-        for part in ("EventPattern", "Targets"):
-            if properties[part] != rules[twin]["Properties"][part]:
+        for part in ("EventPattern", "State", "Targets"):
+            if properties.get(part) != rules[twin]["Properties"].get(part):
                 yield logical, f"has another `{part}` than `{twin}`"
         if rule.get("Condition") != rules[twin].get("Condition"):
             yield logical, f"has another `Condition` than `{twin}`"
@@ -452,6 +457,12 @@ def stack_set_faults(template, member):
         makes_named = any("RoleName" in made.get("Properties", {}) for made in member["Resources"].values())
         if makes_named and "CAPABILITY_NAMED_IAM" not in properties.get("Capabilities", []):
             yield logical, "may not make the member's role; it needs `CAPABILITY_NAMED_IAM`"
+    # A role of one name can be made once in an account, and of what is made in no region there is none.
+    home = {"Fn::Contains": [{"Ref": "Regions"}, {"Ref": "HomeRegion"}]}
+    remediates = {"Fn::Equals": [{"Ref": "Remediate"}, "true"]}
+    rules = [rule for rule in template.get("Rules", {}).values() if rule.get("RuleCondition") == remediates]
+    if not any(one["Assert"] == home for rule in rules for one in rule["Assertions"]):
+        yield "HomeRegion", "is not held to be one of `Regions` where `Remediate` is true"
     for name, parameter in ours.items():
         if name in OF_STACK_SETS:
             continue

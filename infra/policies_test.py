@@ -143,6 +143,9 @@ class Breaks(unittest.TestCase):
 
         self.found("hub", "ComplianceRule: takes events of any source", any_source)
         self.found("hub", "AlertRule: loses", lambda hub: properties(hub, "AlertRule")["Targets"][0].pop("DeadLetterConfig"))
+        for name, template in (("CloudTrailRule", "hub"), ("CloudTrailHubRule", "hub"), ("CloudTrailRule", "member")):
+            enabled = lambda template, name=name: properties(template, name).update(State="ENABLED")
+            self.found(template, f"{name}: is told of no calls that only read", enabled)
         pad = lambda hub: properties(hub, "AlertRule")["EventPattern"].update(detail={"id": ["x" * 2000]})
         self.found("hub", "AlertRule: has a pattern of", pad)
 
@@ -207,6 +210,8 @@ class Breaks(unittest.TestCase):
         self.found("organization", "ExternalId: has another `AllowedPattern`", parameters("ExternalId", AllowedPattern=".*"))
         self.found("organization", "AllowStorage: has another `Default`", parameters("AllowStorage", Default="true"))
         self.found("organization", "may not make the member's role", lambda organization: properties(organization, "Members").pop("Capabilities"))
+        anywhere = lambda organization: organization["Rules"].pop("RolesAreMadeOnce")
+        self.found("organization", "HomeRegion: is not held to be one of `Regions`", anywhere)
         self.found("organization", "has another template", lambda organization: properties(organization, "Members").update(TemplateURL="x"))
         self.found("hub", "RemediationRoleName: has another `Default`", parameters("RemediationRoleName", Default="Other"))
 

@@ -207,14 +207,15 @@ fn an_organisation_is_switched_on_and_off_again_and_leaves_nothing() {
     let template = std::fs::read_to_string(root().join("infra/organization.yaml")).unwrap();
     let template = Template::Body(template);
     let url = format!("https://example.com/{ORGANIZATION}/member.yaml");
-    let deployed = |set: &str, more: &[(&str, &str)]| -> BTreeSet<String> {
+    let all = |more: &[(&str, &str)]| -> Vec<(String, String)> {
         let all = [UNIT, BUS, RUNNER, &regions].map(|pair| pair.split_once('=').unwrap());
         let all = [&all[..], &[("MemberTemplateUrl", &*url)], more].concat();
-        let all: Vec<(String, String)> = all
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        let deployed = stack::deploy(&hub.aws, ORGANIZATION, &template, &all, set);
+        let all = all.into_iter();
+        all.map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    };
+    let deployed = |set: &str, more: &[(&str, &str)]| -> BTreeSet<String> {
+        let deployed = stack::deploy(&hub.aws, ORGANIZATION, &template, &all(more), set);
         let changes = deployed.changes.iter().map(|change| {
             let change = &change["ResourceChange"];
             let text = |part: &str| change[part].as_str().unwrap_or_default().to_owned();
@@ -226,7 +227,21 @@ fn an_organisation_is_switched_on_and_off_again_and_leaves_nothing() {
     let accounts = ("ExceptAccounts", MEMBER);
     assert_eq!(deployed("on", &[accounts]), is("Add Members"));
     assert_eq!(deployed("again", &[accounts]), BTreeSet::new());
-    let switched = [accounts, ("Remediate", "true"), ("AllowStorage", "true")];
+    // A role has one name in all regions, so it is made in one of them, which is one that the members are in.
+    let secret = ("ExternalId", "an-external-id-of-tests");
+    let on = [accounts, ("Remediate", "true"), ("AllowStorage", "true")];
+    let refused =
+        |more: &[(&str, &str)]| stack::refusal(&hub.aws, ORGANIZATION, &template, &all(more));
+    let elsewhere = [&on[..], &[secret, ("HomeRegion", "us-west-2")]].concat();
+    for refused in [refused(&[&on[..], &[secret]].concat()), refused(&elsewhere)] {
+        assert!(
+            refused.contains("needs HomeRegion, one of Regions"),
+            "{refused}"
+        );
+    }
+    let refused = refused(&[&on[..], &[("HomeRegion", REGION)]].concat());
+    assert!(refused.contains("needs ExternalId"), "{refused}");
+    let switched = [&on[..], &[secret, ("HomeRegion", REGION)]].concat();
     assert_eq!(deployed("change", &switched), is("Modify Members"));
     let (made, removed) = stack_sets(&hub);
     assert_eq!((made.len(), removed), (2, 0), "{made:?}");

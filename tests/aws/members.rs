@@ -11,7 +11,7 @@ use quench_tests::root;
 use quench_tests::stack::{self, Template};
 use serde_json::{Value, json};
 
-use crate::sources::taken_in;
+use crate::sources::{hear_calls, taken_in};
 use crate::{CLOUDTRAIL_EVENTS, hub, mailing};
 
 pub(crate) const MEMBER: &str = "111122223333";
@@ -44,6 +44,8 @@ fn what_a_member_hears_reaches_the_hub_through_its_bus() {
     });
     let member = hub.in_account(MEMBER);
     join_with(&hub, &member, &[], &[listed]);
+    hear_calls(&member, &stack::resources(&member, STACK));
+    hear_calls(&hub.aws, &hub.resources());
     let events = of_each_kind();
     let put: Vec<Value> = events.iter().map(|(event, ..)| event.clone()).collect();
     put_events(&member, "default", &put);

@@ -1,5 +1,8 @@
 //! Findings of AWS, from the bus to the mailbox.
 
+use std::collections::BTreeMap;
+
+use quench_tests::aws::Aws;
 use quench_tests::events::{
     config, custom_action, guardduty, inspector, of_each_kind, sample, security_hub,
 };
@@ -59,6 +62,7 @@ fn an_event_of_each_source_becomes_a_mail_and_a_complete_history() {
 #[test]
 fn an_event_of_each_kind_that_a_rule_takes_is_taken_in() {
     let hub = hub();
+    hear_calls(&hub.aws, &hub.resources());
     let events = of_each_kind();
     let put: Vec<Value> = events.iter().map(|(event, ..)| event.clone()).collect();
     hub.put(&put);
@@ -124,6 +128,22 @@ fn rule_of(kind: &str, source: &str) -> &'static str {
         ("alert", _) => "AlertRule",
         ("recommendation", _) => "RecommendationRule",
         _ => "ComplianceRule",
+    }
+}
+
+/// Has rules on API calls hear in the emulator, which hands events on for rules in the state `ENABLED` alone. On AWS that state
+/// leaves out calls that only read (EventBridge User Guide, "Receiving read-only management events from AWS services").
+#[track_caller]
+pub(crate) fn hear_calls(aws: &Aws, resources: &BTreeMap<String, String>) {
+    for (rule, bus) in [("CloudTrailRule", "default"), ("CloudTrailHubRule", STACK)] {
+        let Some(name) = resources.get(rule) else {
+            continue;
+        };
+        let asked = json!({"Name": name, "EventBusName": bus});
+        let seen = aws.ok("events", "describe_rule", &asked);
+        let state = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS";
+        assert_eq!(seen["State"], state, "{rule}");
+        aws.ok("events", "enable_rule", &asked);
     }
 }
 
