@@ -420,6 +420,20 @@ def count_faults(resources, parameters):
             yield logical, "takes payloads, and no alarm watches `PayloadsRefused` of its function"
 
 
+def kept_faults(resources):
+    """A table that refuses to be deleted is kept, or no deployment that makes it can be rolled back; and its key with it, without
+    which DynamoDB does nothing to it any more ("TableStatus" in its API Reference)."""
+    for logical, resource in resources.items():
+        if resource["Type"] != "AWS::DynamoDB::Table":
+            continue
+        if True in branches(resource["Properties"].get("DeletionProtectionEnabled")) and resource.get("DeletionPolicy") != "Retain":
+            yield logical, "is protected from deletion, so set `DeletionPolicy: Retain`"
+        key = resource["Properties"]["SSESpecification"]["KMSMasterKeyId"]["Fn::GetAtt"][0]
+        for part in ("DeletionPolicy", "UpdateReplacePolicy"):
+            if resources[key].get(part) != resource.get(part):
+                yield key, f"has another `{part}` than `{logical}`, which needs it"
+
+
 def variable_faults(resources, metadata):
     for logical, resource in resources.items():
         variables = resource.get("Properties", {}).get("Environment", {}).get("Variables", {})
@@ -511,6 +525,7 @@ def faults(template, member):
         *alarm_faults(resources),
         *count_faults(resources, parameters),
         *rule_faults(resources),
+        *kept_faults(resources),
         *bus_faults(resources, member),
         *route_faults(resources, parameters),
         *suppression_faults(template),

@@ -191,6 +191,12 @@ class Breaks(unittest.TestCase):
         self.found("hub", "StartRoute: opens to the scope", pattern("^(runs:trigger)?$"))
         self.found("hub", "ShowRoute: opens to the scope `openid`", lambda hub: properties(hub, "ShowRoute").update(AuthorizationScopes=["openid"]))
 
+    def test_what_is_kept(self):
+        change = lambda name, **parts: lambda hub: hub["Resources"][name].update(parts)
+        self.found("hub", "Table: is protected from deletion", change("Table", DeletionPolicy="RetainExceptOnCreate"))
+        self.found("hub", "Key: has another `DeletionPolicy` than `Table`", change("Key", DeletionPolicy="RetainExceptOnCreate"))
+        self.found("hub", "Key: has another `UpdateReplacePolicy`", change("Key", UpdateReplacePolicy="Delete"))
+
     def test_suppressions(self):
         def skip(hub):
             hub["Resources"]["AlertFunction"]["Metadata"]["checkov"]["skip"][0]["comment"] = "no"

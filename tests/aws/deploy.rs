@@ -8,7 +8,7 @@ use quench_emulator::{ACCOUNT, REGION, STACK_SET_MADE, STACK_SET_REMOVED};
 use quench_tests::aws::Aws;
 use quench_tests::events::{custom_action, guardduty};
 use quench_tests::http::Response;
-use quench_tests::hub::{Hub, Settings, wait_for};
+use quench_tests::hub::{Hub, STACK, Settings, wait_for};
 use quench_tests::stack::{self, Template};
 use quench_tests::{binary, root};
 use serde_json::{Value, json};
@@ -60,6 +60,12 @@ fn the_command_shows_what_would_change_deploys_it_once_asked_and_then_finds_noth
     let settings = String::from_utf8(made.stdout.clone()).unwrap();
     let table = format!("export QUENCH_TABLE={}\n", hub.output("Table"));
     assert!(settings.contains(&table), "{settings}");
+    // What reports in one region alone can be heard from there.
+    let (bus, runner) = (hub.output("BusArn"), hub.output("RunnerRoleArn"));
+    let elsewhere = format!(
+        "  infra/deploy member --region us-east-1 HubBusArn={bus} HubRunnerRoleArn={runner}\n"
+    );
+    assert!(told(&made).contains(&elsewhere), "{}", told(&made));
     // What was applied holds, and what was deployed works.
     hub.put(&[guardduty(1)]);
     hub.wait_for_mails("[HIGH] Brute force number 1.", 1);
@@ -106,6 +112,41 @@ fn the_command_shows_what_would_change_deploys_it_once_asked_and_then_finds_noth
             "{name}: {asked}"
         );
     }
+}
+
+#[test]
+fn what_a_first_deployment_that_fails_leaves_is_told_and_can_be_removed_as_told() {
+    let hub = Hub::undeployed(&Settings::default());
+    let before = everything(&hub.aws);
+    // A bus of the hub's name is there already.
+    let bus = json!({"Name": STACK});
+    hub.aws.ok("events", "create_event_bus", &bus);
+    let failed = deploy(&hub, &["--yes"]);
+    assert!(!failed.status.success(), "{}", told(&failed));
+    let told = told(&failed);
+    assert!(told.contains("ROLLBACK_COMPLETE"), "{told}");
+    let commands: Vec<&str> = told
+        .lines()
+        .filter_map(|line| line.strip_prefix("    aws "))
+        .collect();
+    assert_eq!(commands.len(), 3, "{told}");
+    hub.aws.ok("events", "delete_event_bus", &bus);
+    delete(&hub.aws, STACK);
+    assert_eq!(everything(&hub.aws).len(), before.len() + 2, "{told}");
+    for command in commands {
+        let mut aws = hub.shell("target/tools/infra/bin/aws");
+        let done = aws.args(command.split(' ')).output().unwrap();
+        assert!(done.status.success(), "{command}: {done:?}");
+    }
+    let keys = hub.aws.ok("kms", "list_keys", &json!({}));
+    for key in keys["Keys"].as_array().unwrap() {
+        let asked = json!({"KeyId": key["KeyId"]});
+        let seen = hub.aws.ok("kms", "describe_key", &asked);
+        assert_eq!(seen["KeyMetadata"]["KeyState"], "PendingDeletion");
+    }
+    let mut left = everything(&hub.aws);
+    left.retain(|one| !one.starts_with("key "));
+    assert_eq!(left, before);
 }
 
 #[test]
