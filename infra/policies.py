@@ -420,6 +420,19 @@ def count_faults(resources, parameters):
             yield logical, "takes payloads, and no alarm watches `PayloadsRefused` of its function"
 
 
+def key_faults(resources):
+    """A key may be lent by services of AWS for what they keep, and by nobody else."""
+    for logical, resource in resources.items():
+        if resource["Type"] != "AWS::KMS::Key":
+            continue
+        for statement in resource["Properties"]["KeyPolicy"]["Statement"]:
+            actions = statement["Action"]
+            condition = statement.get("Condition", {}).get("Bool", {})
+            if "kms:CreateGrant" in ([actions] if isinstance(actions, str) else actions):
+                if condition.get("kms:GrantIsForAWSResource") != "true":
+                    yield logical, "may be granted to anybody, not to services of AWS alone"
+
+
 def kept_faults(resources):
     """A table that refuses to be deleted is kept, or no deployment that makes it can be rolled back; and its key with it, without
     which DynamoDB does nothing to it any more ("TableStatus" in its API Reference)."""
@@ -520,6 +533,7 @@ def faults(template, member):
     return [
         *policy_faults(resources, metadata),
         *variable_faults(resources, metadata),
+        *key_faults(resources),
         *size_faults(resources, parameters),
         *queue_faults(resources, parameters),
         *alarm_faults(resources),

@@ -112,6 +112,12 @@ class Breaks(unittest.TestCase):
         self.found("member", "Undelivered: fills without an alarm", lambda member: member["Resources"].pop("UndeliveredAlarm"))
         self.found("hub", "RunsLateAlarm: tells nobody", lambda hub: properties(hub, "RunsLateAlarm").pop("AlarmActions"))
 
+    def test_grants(self):
+        def to_anybody(hub):
+            properties(hub, "Key")["KeyPolicy"]["Statement"][0]["Action"].append("kms:CreateGrant")
+
+        self.found("hub", "Key: may be granted to anybody", to_anybody)
+
     def test_throttles(self):
         def index(hub):
             properties(hub, "Table")["GlobalSecondaryIndexes"].append({"IndexName": "third"})
