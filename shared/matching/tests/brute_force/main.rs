@@ -306,12 +306,12 @@ fn equalities() -> impl Strategy<Value = Condition> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases().div_ceil(8), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases().div_ceil(32), ..ProptestConfig::default() })]
 
     #[test]
     fn much_that_is_asked_of_many_values_holds_as_a_naive_reading_says(
-        sets in prop::collection::vec(prop::collection::vec(equalities(), 2..4), 100..200),
-        arrays in prop::collection::vec(prop::collection::vec(many(), 60..800), 1..4),
+        sets in prop::collection::vec(prop::collection::vec(equalities(), 2..4), 60..120),
+        arrays in prop::collection::vec(prop::collection::vec(many(), 60..500), 1..3),
     ) {
         let rules: Vec<Rule> = sets
             .into_iter()
@@ -414,7 +414,13 @@ proptest! {
 fn made_up_findings_match_as_asked_one_by_one() {
     let findings = workload::findings(20, 11);
     let mut scratch = Scratch::default();
-    for mix in [Mix::Mixed, Mix::Typical, Mix::Selective, Mix::Accounts] {
+    for mix in [
+        Mix::Mixed,
+        Mix::Typical,
+        Mix::Selective,
+        Mix::Wide,
+        Mix::Accounts,
+    ] {
         let matcher = compile(&workload::rules(2_000, mix, 5)).expect("valid rules");
         for text in &findings {
             let parsed: Value = serde_json::from_str(text).expect("JSON");
