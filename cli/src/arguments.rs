@@ -409,9 +409,9 @@ pub(crate) enum Approvals {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadLetters {
-    /// List them.
+    /// List them; on AWS with events that never reached their queue, if `QUENCH_QUEUE_UNDELIVERED` says where they are.
     List,
-    /// Put one, or all, back on its queue.
+    /// Put one, or all, back on its queue, or on the one that it never reached.
     Redrive {
         #[arg(required_unless_present = "all")]
         id: Option<String>,
@@ -456,6 +456,8 @@ pub(crate) enum BenchMix {
     Typical,
     /// As mixed, but each rule asks for something that few findings have.
     Selective,
+    /// As mixed, but on every field, with what other findings have there.
+    Wide,
     /// An account each, and one condition more.
     Accounts,
 }

@@ -85,10 +85,14 @@ impl App {
     ) -> Result<App, OpenError> {
         let (store, queues, outside) = match &config.host {
             Host::Machine { data } => open_machine(&config, data, aws).await?,
-            Host::Aws { table, queues } => {
+            Host::Aws {
+                table,
+                queues,
+                undelivered,
+            } => {
                 let (aws, outside) = outside::on_aws(&config, aws)?;
                 let store = Store::on_aws(aws.clone(), table, config.retention);
-                (store, Queues::sqs(aws, queues), outside)
+                (store, Queues::sqs(aws, queues, undelivered.as_ref()), outside)
             }
         };
         Ok(App {

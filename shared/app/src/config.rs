@@ -61,6 +61,8 @@ pub enum Host {
         table: String,
         /// URLs of the SQS queues. A process has those that its work needs; it cannot use the others.
         queues: BTreeMap<Queue, Url>,
+        /// URL of the SQS queue of what never reached a queue or function; for whoever deals with dead letters.
+        undelivered: Option<Url>,
     },
 }
 
@@ -126,6 +128,7 @@ impl Config {
             host: Host::Aws {
                 table: table.into(),
                 queues: queues.into_iter().collect(),
+                undelivered: None,
             },
             mail: Mail::Ses {
                 configuration_set: None,

@@ -91,13 +91,15 @@ pub struct Message {
     pub sent: Timestamp,
 }
 
-/// A message that was given up.
+/// A message that was given up: by those who received it, or on AWS before it reached anybody.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
     /// The id it had in life.
     pub id: String,
-    /// Where it came from.
-    pub queue: Queue,
+    /// Where it came from or, if it never got there, where it belongs; none if it was for a function, and so can be put
+    /// back nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<Queue>,
     /// What was sent, as far as it is text.
     pub body: String,
     /// How many times it was received.
@@ -107,7 +109,7 @@ pub struct DeadLetter {
     /// When it was given up, where the queue tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub died: Option<Timestamp>,
-    /// Why the last one who had it in hand failed, if that was told.
+    /// Why the last one who had it in hand, or was to hand it over, failed, if that was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -165,9 +167,10 @@ impl Queues {
         }
     }
 
-    /// Queues of SQS, by their URLs. The others cannot be used.
-    pub fn sqs(aws: Aws, urls: &BTreeMap<Queue, Url>) -> Queues {
-        Queues::Sqs(Sqs::new(aws, urls))
+    /// Queues of SQS, by their URLs. The others cannot be used. What never reached its queue or function is on the queue
+    /// `undelivered`; its messages count among the dead letters, if it is told.
+    pub fn sqs(aws: Aws, urls: &BTreeMap<Queue, Url>, undelivered: Option<&Url>) -> Queues {
+        Queues::Sqs(Sqs::new(aws, urls, undelivered))
     }
 
     /// Sends a message; it is safe once this returns.
@@ -336,7 +339,7 @@ impl Queues {
     /// Puts a dead letter back on its queue, as if never received.
     ///
     /// # Errors
-    /// There is no such dead letter, or the queue fails.
+    /// There is no such dead letter, it belongs on no queue, or the queue fails.
     pub async fn redrive(&self, id: &str, now: Timestamp) -> Result<(), StoreError> {
         match self {
             #[cfg(feature = "local")]
@@ -345,7 +348,7 @@ impl Queues {
         }
     }
 
-    /// Puts every dead letter back on its queue and tells how many there were.
+    /// Puts every dead letter back that belongs on a queue and tells how many there were.
     ///
     /// # Errors
     /// The queues fail.

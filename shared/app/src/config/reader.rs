@@ -31,6 +31,7 @@ const SENDERS: &str = "QUENCH_SENDERS";
 const ACTIONS: &str = "QUENCH_ACTIONS";
 const REMEDIATION_ROLE: &str = "QUENCH_REMEDIATION_ROLE";
 const EXTERNAL_ID: &str = "QUENCH_EXTERNAL_ID";
+const UNDELIVERED: &str = "QUENCH_QUEUE_UNDELIVERED";
 
 /// Those that mean something everywhere.
 const EVERYWHERE: [&str; 13] = [
@@ -57,11 +58,12 @@ const MACHINE: [(&str, &str); 5] = [
     (MAX_RECEIVES, "it is an attribute of the queue"),
 ];
 /// Those of AWS.
-const AWS: [&str; 6] = [
+const AWS: [&str; 7] = [
     queue_variable(Queue::Alert),
     queue_variable(Queue::Recommendation),
     queue_variable(Queue::Compliance),
     queue_variable(Queue::Runs),
+    UNDELIVERED,
     SES_SET,
     SES_RATE,
 ];
@@ -159,6 +161,7 @@ impl<'a> Reader<'a> {
         Host::Aws {
             table: table.to_owned(),
             queues,
+            undelivered: self.url(UNDELIVERED, &["https", "http"]),
         }
     }
 

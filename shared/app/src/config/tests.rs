@@ -236,6 +236,25 @@ fn a_table_means_aws() {
 }
 
 #[test]
+fn a_table_may_be_told_with_the_queue_of_what_was_not_delivered() {
+    let url = "https://sqs.eu-central-1.amazonaws.com/111122223333/quench-Undelivered";
+    let variables = [
+        ("QUENCH_TABLE", "quench"),
+        ("QUENCH_QUEUE_UNDELIVERED", url),
+    ];
+    let told = read(&variables).unwrap().host;
+    let Host::Aws { undelivered, .. } = told else {
+        panic!("a table means AWS: {told:?}")
+    };
+    assert_eq!(undelivered, Some(Url::parse(url).unwrap()));
+    let faults = read(&variables[1..]).unwrap_err().faults;
+    assert_eq!(
+        faults,
+        ["QUENCH_QUEUE_UNDELIVERED: means nothing without `QUENCH_TABLE`; set that, or remove it"]
+    );
+}
+
+#[test]
 fn what_means_nothing_where_it_is_set_is_told() {
     let invalid = read(&[
         ("QUENCH_TABLE", "q!"),

@@ -223,10 +223,7 @@ pub(super) async fn dead_letters(file: &Sqlite, limit: u32) -> Result<Vec<DeadLe
             let body: Vec<u8> = row.get(2)?;
             Ok(DeadLetter {
                 id: row.get::<_, i64>(0)?.to_string(),
-                queue: Queue::ALL
-                    .into_iter()
-                    .find(|queue| queue.name() == name)
-                    .ok_or(rusqlite::Error::InvalidQuery)?,
+                queue: Queue::ALL.into_iter().find(|queue| queue.name() == name),
                 body: String::from_utf8_lossy(&body).into_owned(),
                 received: row.get(3)?,
                 sent: time(row.get(4)?),

@@ -14,6 +14,7 @@ use url::Url;
 
 mod batch;
 mod dead;
+mod undelivered;
 
 use batch::{Outgoing, batches};
 
@@ -33,6 +34,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 pub struct Sqs {
     aws: Aws,
     queues: Arc<BTreeMap<Queue, Place>>,
+    /// URL of the queue of what reached none of these, if it is known.
+    undelivered: Option<Arc<str>>,
     pub(super) news: watch::Sender<()>,
 }
 
@@ -62,7 +65,7 @@ struct Received {
 }
 
 impl Sqs {
-    pub(super) fn new(aws: Aws, queues: &BTreeMap<Queue, Url>) -> Sqs {
+    pub(super) fn new(aws: Aws, queues: &BTreeMap<Queue, Url>, undelivered: Option<&Url>) -> Sqs {
         let place = |url: &Url| Place {
             url: url.as_str().into(),
             outgoing: Gather::default(),
@@ -72,6 +75,7 @@ impl Sqs {
         Sqs {
             aws,
             queues: Arc::new(queues.collect()),
+            undelivered: undelivered.map(|url| url.as_str().into()),
             news: watch::Sender::new(()),
         }
     }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 /// How long dead letters stay in hand while they are looked through.
-const LOOK: Duration = Duration::from_secs(60);
+pub(super) const LOOK: Duration = Duration::from_secs(60);
 /// Without a wait SQS asks some of its machines only, and may find nothing where there is something.
-const WAIT: Duration = Duration::from_secs(1);
+pub(super) const WAIT: Duration = Duration::from_secs(1);
 
 impl Sqs {
     /// URL of the queue that a queue's redrive policy names, if it has one.
@@ -43,8 +43,9 @@ impl Sqs {
     ) -> Result<Vec<DeadLetter>, StoreError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let looked = self.each(|sqs, queue| async move { sqs.dead_letters_of(queue, limit).await });
-        let found = looked.await.into_iter();
-        let found = found.collect::<Result<Vec<_>, _>>()?;
+        let (mut found, undelivered) = tokio::join!(looked, self.undelivered(limit));
+        found.push(undelivered);
+        let found = found.into_iter().collect::<Result<Vec<_>, _>>()?;
         let mut letters: Vec<_> = found.into_iter().flatten().collect();
         letters.sort_by(|one, other| other.sent.cmp(&one.sent).then(one.id.cmp(&other.id)));
         letters.truncate(limit);
@@ -88,7 +89,7 @@ impl Sqs {
         looked?;
         let letters = taken.into_iter().map(|message| DeadLetter {
             id: message.id,
-            queue,
+            queue: Some(queue),
             body: message.body,
             received: message.received,
             sent: message.sent,
@@ -99,7 +100,11 @@ impl Sqs {
     }
 
     /// What cannot be put back now comes back by itself.
-    async fn put_back<'a>(&self, url: &str, taken: impl IntoIterator<Item = &'a Received>) {
+    pub(super) async fn put_back<'a>(
+        &self,
+        url: &str,
+        taken: impl IntoIterator<Item = &'a Received>,
+    ) {
         for message in taken {
             if let Err(error) = self.see_again(url, &message.receipt, Duration::ZERO).await {
                 tracing::warn!(message.id = %message.id, error = %error, "a dead letter could not be put back");
@@ -112,7 +117,8 @@ impl Sqs {
             let id = id.to_owned();
             async move { sqs.redrive_of(queue, &id).await }
         });
-        let looked = looked.await;
+        let (mut looked, undelivered) = tokio::join!(looked, self.redrive_undelivered(id));
+        looked.push(undelivered);
         if looked.iter().any(|found| matches!(found, Ok(true))) {
             return Ok(());
         }
@@ -160,7 +166,9 @@ impl Sqs {
     /// Those that die again meanwhile are left where they are.
     pub(in crate::queue) async fn redrive_all(&self, now: Timestamp) -> Result<usize, StoreError> {
         let moved = self.each(|sqs, queue| async move { sqs.redrive_all_of(queue, now).await });
-        moved.await.into_iter().sum()
+        let (mut moved, undelivered) = tokio::join!(moved, self.redrive_all_undelivered(now));
+        moved.push(undelivered);
+        moved.into_iter().sum()
     }
 
     async fn redrive_all_of(&self, queue: Queue, now: Timestamp) -> Result<usize, StoreError> {
@@ -183,7 +191,7 @@ impl Sqs {
     }
 
     /// Sends letters to the queue they came from and only then removes them: a crash between makes twins, no loss.
-    async fn move_back(
+    pub(super) async fn move_back(
         &self,
         place: &Place,
         dead: &str,

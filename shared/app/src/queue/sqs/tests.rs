@@ -4,7 +4,8 @@ use super::*;
 use crate::clock::Clock;
 use crate::conformance::queues::{self as conformance, Setting};
 use crate::emulated;
-use crate::queue::Queues;
+use crate::queue::{DeadLetter, Queues};
+use crate::specimen::{event, moment};
 use axum::Router;
 use axum::extract::State;
 use axum::response::Json;
@@ -29,7 +30,7 @@ async fn fresh(max_receives: u32) -> (Queues, Aws, Arc<Emulator>) {
         let url = emulated::queue(&aws, queue.name(), max_receives).await;
         urls.insert(queue, Url::parse(&url).unwrap());
     }
-    (Queues::sqs(aws.clone(), &urls), aws, emulator)
+    (Queues::sqs(aws.clone(), &urls, None), aws, emulator)
 }
 
 macro_rules! promises {
@@ -102,7 +103,7 @@ async fn a_message_that_the_queue_itself_refuses_is_told_and_never_repeated() {
 #[tokio::test]
 async fn a_queue_that_is_not_named_is_told_with_its_variable() {
     let emulator = emulator();
-    let queues = Queues::sqs(emulated::aws(&emulator), &BTreeMap::new());
+    let queues = Queues::sqs(emulated::aws(&emulator), &BTreeMap::new(), None);
     let error = send(&queues, b"x").await.unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -118,6 +119,7 @@ async fn a_queue_that_is_not_there_is_a_lasting_fault() {
     let queues = Queues::sqs(
         emulated::aws(&emulator),
         &BTreeMap::from([(Queue::Alert, url)]),
+        None,
     );
     let error = send(&queues, b"x").await.unwrap_err();
     assert!(!error.is_transient(), "{error}");
@@ -161,7 +163,7 @@ async fn fake(answers: &[Value]) -> (Queues, Arc<Mutex<Script>>) {
     let aws = Aws::new(find, &Trust::built_in(&[]).unwrap()).unwrap();
     let url = Url::parse(&format!("{endpoint}/111122223333/alert")).unwrap();
     (
-        Queues::sqs(aws, &BTreeMap::from([(Queue::Alert, url)])),
+        Queues::sqs(aws, &BTreeMap::from([(Queue::Alert, url)]), None),
         script,
     )
 }
@@ -253,4 +255,144 @@ async fn messages_that_several_send_at_once_are_one_request_and_each_hears_of_it
     let script = script.lock().unwrap();
     let asked: Vec<_> = script.asked.iter().map(bodies).collect();
     assert_eq!(asked, [["a", "b", "c", "d", "e"]]);
+}
+
+/// Queues with one for what was not delivered, and on that an event for each of what was told of it; `ALERT` stands for
+/// the ARN of the queue of alerts, `GONE` for that of a queue that is no more.
+async fn strays(told: &[Value]) -> (Queues, Aws, Arc<Emulator>) {
+    let (queues, aws, emulator) = fresh(2).await;
+    let urls: BTreeMap<Queue, Url> = sqs(&queues)
+        .queues
+        .iter()
+        .map(|(queue, place)| (*queue, Url::parse(&place.url).unwrap()))
+        .collect();
+    let path = urls[&Queue::Alert].path().replace('/', ":");
+    let alert = format!("arn:aws:sqs:eu-central-1{path}");
+    let undelivered = emulated::queue(&aws, "undelivered", 99).await;
+    for (number, told) in told.iter().enumerate() {
+        let attribute = |(name, value): (&String, &Value)| {
+            let value = match value.as_str().unwrap() {
+                "ALERT" => &alert,
+                "GONE" => "arn:aws:sqs:eu-central-1:111122223333:gone",
+                value => value,
+            };
+            (
+                name.clone(),
+                json!({"DataType": "String", "StringValue": value}),
+            )
+        };
+        let attributes = told.as_object().unwrap().iter().map(attribute);
+        let event = event(&format!("shop-{number}"), false, 1);
+        let request = json!({
+            "QueueUrl": undelivered,
+            "MessageBody": String::from_utf8(event).unwrap(),
+            "MessageAttributes": attributes.collect::<serde_json::Map<_, _>>(),
+        });
+        let sent = aws.json(Service::Sqs, "SendMessage", &request).await;
+        sent.unwrap();
+    }
+    let undelivered = Url::parse(&undelivered).unwrap();
+    let queues = Queues::sqs(aws.clone(), &urls, Some(&undelivered));
+    (queues, aws, emulator)
+}
+
+fn sqs(queues: &Queues) -> &Sqs {
+    let Queues::Sqs(sqs) = queues else {
+        panic!("these queues are on SQS")
+    };
+    sqs
+}
+
+/// Dead letters by the number of their event.
+async fn letters(queues: &Queues) -> BTreeMap<usize, DeadLetter> {
+    let letters = queues.dead_letters(999).await.unwrap().into_iter();
+    let numbered = letters.map(|letter| {
+        let event: Value = serde_json::from_str(&letter.body).unwrap();
+        let bucket = event["detail"]["resourceId"].as_str().unwrap();
+        (bucket["shop-".len()..].parse().unwrap(), letter)
+    });
+    numbered.collect()
+}
+
+async fn ready(queues: &Queues) -> [u64; 3] {
+    let ready = async |queue| {
+        let depth = queues.depth(queue, Timestamp::now()).await;
+        depth.unwrap().ready
+    };
+    [
+        ready(Queue::Alert).await,
+        ready(Queue::Recommendation).await,
+        ready(Queue::Compliance).await,
+    ]
+}
+
+#[tokio::test]
+async fn an_event_that_was_not_delivered_is_told_with_its_error_and_goes_where_it_belongs() {
+    let denied = "NO_PERMISSIONS";
+    let function = "arn:aws:lambda:eu-central-1:111122223333:function:manual";
+    let (queues, _aws, _emulator) = strays(&[
+        json!({"ERROR_CODE": denied, "ERROR_MESSAGE": "not allowed", "TARGET_ARN": "ALERT"}),
+        json!({"ERROR_CODE": denied, "TARGET_ARN": "GONE"}),
+        json!({"ERROR_CODE": denied, "TARGET_ARN": function}),
+        json!({"ErrorCode": "200", "ErrorMessage": "it broke", "RequestID": "1"}),
+    ])
+    .await;
+    let found = letters(&queues).await;
+    let told: Vec<_> = found
+        .values()
+        .map(|letter| (letter.queue, letter.reason.as_deref().unwrap()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (Some(Queue::Alert), "NO_PERMISSIONS: not allowed"),
+            (Some(Queue::Compliance), denied),
+            (None, denied),
+            (None, "it broke"),
+        ]
+    );
+    // What came since it happened is the later one.
+    assert_eq!(found[&0].sent, moment(1).min(found[&0].died.unwrap()));
+    let now = Timestamp::now();
+    queues.redrive(&found[&0].id, now).await.unwrap();
+    assert_eq!(ready(&queues).await, [1, 0, 0]);
+    let error = queues.redrive(&found[&3].id, now).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "dead letter `{}` was for no queue, so it can be put on none",
+            found[&3].id
+        )
+    );
+    queues.redrive(&found[&1].id, now).await.unwrap();
+    assert_eq!(ready(&queues).await, [1, 0, 1]);
+    let received = queues.receive(Queue::Compliance, 9, SECOND, now).await;
+    let body = String::from_utf8(received.unwrap().remove(0).body).unwrap();
+    assert_eq!(body, found[&1].body);
+    // Those for functions are where they were, and in nobody's hand.
+    assert_eq!(
+        letters(&queues).await.into_keys().collect::<Vec<_>>(),
+        [2, 3]
+    );
+    assert!(queues.redrive(&found[&0].id, now).await.is_err());
+}
+
+#[tokio::test]
+async fn of_all_that_was_not_delivered_only_what_was_for_a_function_is_left() {
+    let function = "arn:aws:lambda:eu-central-1:111122223333:function:manual";
+    let told: Vec<Value> = (0..36)
+        .map(|number| match number % 3 {
+            0 => json!({"TARGET_ARN": "ALERT"}),
+            1 => json!({"TARGET_ARN": "GONE"}),
+            _ => json!({"TARGET_ARN": function}),
+        })
+        .collect();
+    let (queues, _aws, _emulator) = strays(&told).await;
+    let now = Timestamp::now() + SECOND;
+    assert_eq!(queues.redrive_all(now).await.unwrap(), 24);
+    assert_eq!(ready(&queues).await, [12, 0, 12]);
+    let left = letters(&queues).await;
+    assert_eq!(left.len(), 12);
+    assert!(left.keys().all(|number| number % 3 == 2));
+    assert_eq!(queues.redrive_all(now).await.unwrap(), 0);
 }
