@@ -326,7 +326,7 @@ const RUNNER: &str = "HubRunnerRoleArn=arn:aws:iam::444455556666:role/quench-Run
 /// A button that is in Security Hub already, whose id ends as another's.
 const OF_ANOTHER: &str = "DoNotTellTheTeam";
 
-/// The StackSets that the emulator was asked to make or change, and how many it was asked to remove.
+/// The stack sets that the emulator was asked to make or change, and how many it was asked to remove.
 fn stack_sets(hub: &Hub) -> (Vec<Value>, usize) {
     let log = hub.emulator.log();
     let lines = |begin: &'static str| log.lines().filter_map(move |line| line.strip_prefix(begin));
@@ -335,7 +335,7 @@ fn stack_sets(hub: &Hub) -> (Vec<Value>, usize) {
 }
 
 /// Stands for the two calls of Security Hub that the emulator lacks, and tells the ids of the buttons that there are (AWS
-/// Security Hub API Reference, "DescribeActionTargets" and "CreateActionTarget").
+/// Security Hub API Reference, `DescribeActionTargets` and `CreateActionTarget`).
 fn security_hub_of(hub: &Hub) -> Arc<Mutex<Vec<String>>> {
     let buttons = Arc::new(Mutex::new(vec![OF_ANOTHER.to_owned()]));
     let of_proxy = Arc::clone(&buttons);

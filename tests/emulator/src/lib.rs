@@ -13,9 +13,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// What a line of the log begins with that tells the properties of a StackSet, as JSON.
+/// What a line of the log begins with that tells the properties of a `StackSet`, as JSON.
 pub const STACK_SET_MADE: &str = "StackSet made: ";
-/// What a line of the log begins with that tells which StackSet was removed.
+/// What a line of the log begins with that tells which `StackSet` was removed.
 pub const STACK_SET_REMOVED: &str = "StackSet removed: ";
 
 /// How long the emulator may take to answer its first request.
@@ -31,7 +31,7 @@ pub const ACCOUNT: &str = "000000000000";
 /// needs it for the identity that the sender's address belongs to, not for all. Of a session of a role, `aws:PrincipalArn` is
 /// the role. Also as AWS does, it hands events on to buses of other accounts and regions, works out in conditions of templates
 /// what is split and which account and region this is, and counts among changes what conditions add or remove. An alarm
-/// on several metrics it keeps, but never sounds. It has no organisation that a StackSet could reach: of one it only tells in its
+/// on several metrics it keeps, but never sounds. It has no organisation that a `StackSet` could reach: of one it only tells in its
 /// log what was asked for, a line each, after [`STACK_SET_MADE`] or [`STACK_SET_REMOVED`].
 const SPEAK_FOR_SERVICES: &str = "
 import json
