@@ -265,10 +265,11 @@ impl Line {
 impl BenchMix {
     /// The mixes that are measured, with their names.
     fn mixes(self) -> &'static [(&'static str, Mix)] {
-        const ALL: [(&str, Mix); 4] = [
+        const ALL: [(&str, Mix); 5] = [
             ("mixed", Mix::Mixed),
             ("typical", Mix::Typical),
             ("selective", Mix::Selective),
+            ("wide", Mix::Wide),
             ("accounts", Mix::Accounts),
         ];
         match self {
@@ -276,7 +277,8 @@ impl BenchMix {
             Self::Mixed => &ALL[..1],
             Self::Typical => &ALL[1..2],
             Self::Selective => &ALL[2..3],
-            Self::Accounts => &ALL[3..],
+            Self::Wide => &ALL[3..4],
+            Self::Accounts => &ALL[4..],
         }
     }
 }

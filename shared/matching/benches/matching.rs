@@ -44,6 +44,7 @@ fn matching(criterion: &mut Criterion) {
         ("mixed", Mix::Mixed, &[10, 1_000, 10_000, 100_000][..]),
         ("typical", Mix::Typical, &[1_000, 10_000, 100_000]),
         ("selective", Mix::Selective, &[1_000, 10_000, 100_000]),
+        ("wide", Mix::Wide, &[1_000, 10_000, 100_000]),
         ("accounts", Mix::Accounts, &[1_000, 10_000, 100_000]),
     ] {
         for count in counts {

@@ -17,6 +17,8 @@
 //! # Ok::<(), Vec<quench_matching::InvalidRule>>(())
 //! ```
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Value, json};
 
 use crate::{Condition, Operator, Rule};
@@ -43,6 +45,9 @@ pub enum Mix {
     /// As mixed, but the first condition of each asks for something that few findings have: of 100,000, hardly any match a
     /// finding.
     Selective,
+    /// The operators of mixed, on every field that findings have, long texts too, and with what other findings have there: few
+    /// rules share a field, and hardly any a condition.
+    Wide,
     /// Each rule for an account of its own, and one more `equals`.
     Accounts,
 }
@@ -72,6 +77,10 @@ pub fn findings(count: usize, seed: u64) -> Vec<String> {
 #[must_use]
 pub fn rules(count: usize, mix: Mix, seed: u64) -> Vec<Rule> {
     let mut dice = Dice(seed ^ 0x5EED);
+    let fields = match mix {
+        Mix::Wide => dice.fields(),
+        _ => Vec::new(),
+    };
     (0..count)
         .map(|number| {
             let conditions = match mix {
@@ -87,6 +96,10 @@ pub fn rules(count: usize, mix: Mix, seed: u64) -> Vec<Rule> {
                     dice.led_by(first, Dice::common)
                 }
                 Mix::Selective => dice.led_by(Dice::selective, Dice::condition),
+                Mix::Wide => {
+                    let conditions = 2 + dice.below(3);
+                    (0..conditions).map(|_| dice.anywhere(&fields)).collect()
+                }
                 Mix::Accounts => {
                     let (field, value) = dice.label();
                     vec![equals("account", account(number)), equals(field, value)]
@@ -251,7 +264,77 @@ fn asked(field: &str, operator: Operator, value: Value) -> Condition {
     }
 }
 
+/// A field, and what findings have there.
+type Field = (String, Vec<Value>);
+
+/// Findings that the values of [`Mix::Wide`] are taken out of.
+const MODELS: usize = 300;
+/// Values that a field must have at least: nobody asks for what all have.
+const VARIETY: usize = 5;
+/// Bytes of a part of a text that [`Mix::Wide`] asks for.
+const PART: std::ops::Range<usize> = 10..25;
+
+/// Gathers what a value, and all within it, has at each path.
+fn gather(path: &str, value: Value, fields: &mut BTreeMap<String, Vec<Value>>) {
+    match value {
+        Value::Null => {}
+        Value::Array(elements) => {
+            for element in elements {
+                gather(path, element, fields);
+            }
+        }
+        Value::Object(members) => {
+            for (name, value) in members {
+                let dot = if path.is_empty() { "" } else { "." };
+                gather(&format!("{path}{dot}{name}"), value, fields);
+            }
+        }
+        value => fields.entry(path.to_owned()).or_default().push(value),
+    }
+}
+
 impl Dice {
+    /// The fields of some findings.
+    fn fields(&mut self) -> Vec<Field> {
+        let mut fields = BTreeMap::new();
+        for _ in 0..MODELS {
+            gather("", self.finding(), &mut fields);
+        }
+        let various = |(_, values): &Field| {
+            let differ: BTreeSet<String> = values.iter().map(Value::to_string).collect();
+            differ.len() >= VARIETY
+        };
+        fields.into_iter().filter(various).collect()
+    }
+
+    /// As [`Dice::condition`], on any of these fields.
+    fn anywhere(&mut self, fields: &[Field]) -> Condition {
+        let kind = self.below(20);
+        loop {
+            let (field, values) = &fields[self.below(fields.len())];
+            let value = &values[self.below(values.len())];
+            let (operator, value) = match (kind, value) {
+                (0..12, value) => (Operator::Equals, value.clone()),
+                (12..19, Value::String(text)) if text.len() >= PART.end => {
+                    let length = PART.start + self.below(PART.len());
+                    let (operator, start) = match kind {
+                        12..16 => (Operator::Contains, self.below(text.len() - length + 1)),
+                        16..18 => (Operator::StartsWith, 0),
+                        _ => (Operator::EndsWith, text.len() - length),
+                    };
+                    (operator, text[start..start + length].into())
+                }
+                (19, Value::Number(_)) => match self.below(2) {
+                    0 => (Operator::GreaterThan, value.clone()),
+                    _ => (Operator::LessThanOrEqual, value.clone()),
+                },
+                // The field has nothing of the kind.
+                _ => continue,
+            };
+            return asked(field, operator, value);
+        }
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut bits = self.0;
