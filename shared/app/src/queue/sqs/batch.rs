@@ -41,10 +41,10 @@ struct Attribute {
 }
 
 impl Attribute {
-    fn number(number: impl ToString) -> Attribute {
+    fn number(digits: String) -> Attribute {
         Attribute {
             data_type: "Number",
-            string_value: number.to_string(),
+            string_value: digits,
         }
     }
 }
@@ -54,7 +54,7 @@ impl Outgoing {
     /// SQS would not take the body.
     pub(super) fn new(body: &[u8], delay: Duration) -> Result<Outgoing, StoreError> {
         let delay_seconds = whole_seconds(delay.min(LONGEST_DELAY));
-        let held = (delay_seconds > 0).then(|| Attribute::number(delay_seconds));
+        let held = (delay_seconds > 0).then(|| Attribute::number(delay_seconds.to_string()));
         Ok(Outgoing {
             number: 0,
             message_body: text(body)?,
@@ -65,7 +65,7 @@ impl Outgoing {
 
     /// Tells that it was sent before.
     pub(super) fn first_sent(mut self, sent: Timestamp) -> Outgoing {
-        let sent = Attribute::number(sent.as_millisecond());
+        let sent = Attribute::number(sent.as_millisecond().to_string());
         self.message_attributes.insert(FIRST_SENT, sent);
         self
     }
