@@ -92,7 +92,11 @@ impl App {
             } => {
                 let (aws, outside) = outside::on_aws(&config, aws)?;
                 let store = Store::on_aws(aws.clone(), table, config.retention);
-                (store, Queues::sqs(aws, queues, undelivered.as_ref()), outside)
+                (
+                    store,
+                    Queues::sqs(aws, queues, undelivered.as_ref()),
+                    outside,
+                )
             }
         };
         Ok(App {
