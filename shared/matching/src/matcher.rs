@@ -390,7 +390,8 @@ impl Matcher {
         explanation::explain(&self.conditions, self.rules.sets(rule), document.into())
     }
 
-    /// Bytes that the matcher takes on the heap, near enough: what regular expressions take is guessed.
+    /// Bytes that the matcher takes on the heap, near enough: what regular expressions take is guessed, and depends on the
+    /// features that `regex` is built with.
     ///
     /// ```
     /// use quench_matching::{compile, workload};

@@ -161,11 +161,12 @@ async fn a_run_that_another_worker_holds_is_left_to_it() {
 }
 
 #[tokio::test]
-async fn a_message_that_names_no_run_is_done_with() {
+async fn a_run_that_is_not_there_is_done_with_and_what_is_no_run_fails() {
     let folder = TempDir::new().unwrap();
     let (app, _) = open(folder.path()).await;
+    let gone = "0".repeat(32);
     assert_eq!(
-        deliver(&app, &[("m1", "0000"), ("m2", "")]).await,
-        Vec::<String>::new()
+        deliver(&app, &[("m1", &gone), ("m2", "0000"), ("m3", "")]).await,
+        ["m2", "m3"]
     );
 }
