@@ -62,6 +62,8 @@ struct Received {
     body: String,
     received: u32,
     sent: Timestamp,
+    /// When it was sent last: later than `sent` if it was a dead letter before.
+    queued: Timestamp,
 }
 
 impl Sqs {
@@ -315,16 +317,17 @@ impl Received {
             number.and_then(|number| number.parse::<i64>().ok())
         };
         let first = message["MessageAttributes"][FIRST_SENT]["StringValue"].as_str();
-        let sent = first.and_then(|sent| sent.parse().ok());
-        let sent = sent.or_else(|| number("SentTimestamp"));
-        let sent = sent.and_then(|sent| Timestamp::from_millisecond(sent).ok());
+        let time = |told: Option<i64>| told.and_then(|told| Timestamp::from_millisecond(told).ok());
+        let queued = time(number("SentTimestamp")).unwrap_or(Timestamp::UNIX_EPOCH);
+        let sent = time(first.and_then(|sent| sent.parse().ok()));
         let received = number("ApproximateReceiveCount").and_then(|count| count.try_into().ok());
         Ok(Received {
             id,
             receipt,
             body,
             received: received.unwrap_or(1),
-            sent: sent.unwrap_or(Timestamp::UNIX_EPOCH),
+            sent: sent.unwrap_or(queued),
+            queued,
         })
     }
 }

@@ -180,7 +180,7 @@ impl Sqs {
         loop {
             let taken = self.take(url, BATCH, LOOK, WAIT).await?;
             let (old, new): (Vec<_>, Vec<_>) =
-                taken.into_iter().partition(|message| message.sent <= now);
+                taken.into_iter().partition(|message| message.queued <= now);
             self.put_back(url, &new).await;
             if old.is_empty() {
                 return Ok(moved);

@@ -396,3 +396,21 @@ async fn of_all_that_was_not_delivered_only_what_was_for_a_function_is_left() {
     assert!(left.keys().all(|number| number % 3 == 2));
     assert_eq!(queues.redrive_all(now).await.unwrap(), 0);
 }
+
+#[test]
+fn what_was_a_dead_letter_before_tells_when_it_was_sent_first_and_last() {
+    let told = |attributes: Value| {
+        let message = json!({
+            "MessageId": "m",
+            "ReceiptHandle": "r",
+            "Body": "b",
+            "Attributes": {"SentTimestamp": "2000"},
+            "MessageAttributes": attributes,
+        });
+        let read = Received::read(message).unwrap();
+        (read.sent.as_millisecond(), read.queued.as_millisecond())
+    };
+    assert_eq!(told(Value::Null), (2000, 2000));
+    let before = json!({FIRST_SENT: {"DataType": "Number", "StringValue": "1000"}});
+    assert_eq!(told(before), (1000, 2000));
+}
