@@ -1,6 +1,7 @@
 pub(crate) mod build;
 mod edges;
 pub(crate) mod hash;
+mod likelihood;
 mod screen;
 pub(crate) mod search;
 pub(crate) mod table;

@@ -87,12 +87,15 @@
 //!    lead to, and leaps over all else. Names are expected in the order in which they came in earlier documents, and looked
 //!    up only where another one comes. Texts are folded and hashed sixty-four bytes at once, whatever their length, because
 //!    that costs less than a wrong guess at it.
-//! 3. **Pivots.** Of every set of conditions, the one that a document is least likely to fulfil is its *pivot*, and the set
-//!    is filed under it. This is the ranked-key method of Yan and Garcia-Molina ("Index structures for selective
+//! 3. **Pivots.** Of every set of conditions, the one by which it costs least to look at is its *pivot*, and the set
+//!    is filed under it: mostly the one that a document is least likely to fulfil, unless what is left would then be much to
+//!    ask. This is the ranked-key method of Yan and Garcia-Molina ("Index structures for selective
 //!    dissemination of information under the Boolean model", ACM TODS 1994); Fabret et al. call it the access predicate
 //!    ("Filtering algorithms and implementation for very fast publish/subscribe systems", SIGMOD 2001). Beside it, the
 //!    counting algorithm of the same authors touches every condition that holds, in our measure a hundred times as many. How
-//!    likely a condition is, is judged by how many of the rules that look at the same place ask for the same.
+//!    likely a condition is, is judged by the rules alone, by taking what they ask for at a place for a sample of what
+//!    documents have there: by how many ask for the same text, for one that begins, ends or is in part so, for a number on
+//!    this side of it.
 //! 4. **Lookup.** All pivots are keys of one hash table: whole texts, numbers, booleans, severities, network blocks,
 //!    beginnings and ends of each length in use, and for `contains` (and the text that a regular expression requires) the
 //!    rarest run of eight or four bytes: the screening by fragments of Wu and Manber ("A fast algorithm for multi-pattern

@@ -1,5 +1,6 @@
 use super::edges::{Edges, Side};
 use super::hash;
+use super::likelihood::likelihoods;
 use super::screen::{Screen, few, gram_length, middle};
 use super::table::Table;
 use super::trie::{Trie, TrieBuilder};
@@ -55,70 +56,6 @@ impl Place {
             _ => self == other,
         }
     }
-}
-
-/// How likely a document fulfils each condition, judged by the rules alone: what few of the rules that look at a place ask
-/// for, few documents will have there.
-fn likelihoods(conditions: &Conditions, slots: usize, sets: &[Set<'_>]) -> Vec<f32> {
-    /// Makes places that few rules look at count as if some more did.
-    const DOUBT: f32 = 8.0;
-    let mut uses = vec![0u32; conditions.codes().count()];
-    let mut slot_uses = vec![0u32; slots];
-    for code in sets.iter().flat_map(|set| set.conditions) {
-        uses[conditions.ordinal(*code)] += 1;
-        slot_uses[conditions.slot(*code) as usize] += 1;
-    }
-    conditions
-        .codes()
-        .zip(uses)
-        .map(|(code, uses)| {
-            let share = uses as f32 / (slot_uses[conditions.slot(code) as usize] as f32 + DOUBT);
-            let likely = match conditions.asked(code) {
-                Asked::Text(TextOperator::Equals, _) => share,
-                Asked::Text(operator, text) => {
-                    let least = [0.9, 0.6, 0.3, 0.1].get(text.len()).copied().unwrap_or(0.0);
-                    let times = if operator == TextOperator::Contains {
-                        3.0
-                    } else {
-                        2.0
-                    };
-                    f32::max(least, times * share)
-                }
-                Asked::Other(test) => match test {
-                    Test::In(List::Texts(texts)) => share * texts.len() as f32,
-                    Test::In(List::Numbers(numbers, _)) => share * numbers.len() as f32,
-                    Test::In(List::Null) => 0.3,
-                    Test::In(List::Booleans(_)) | Test::Compare(..) => 0.5,
-                    Test::AtLeast(rank) => [0.95, 0.9, 0.6, 0.35, 0.15]
-                        .get(usize::from(*rank))
-                        .copied()
-                        .unwrap_or(0.95),
-                    Test::Cidr(networks) => 0.05 * networks.len() as f32,
-                    Test::Matches(pattern) => {
-                        match pattern
-                            .literals
-                            .iter()
-                            .map(|text| text.len())
-                            .max()
-                            .unwrap_or(0)
-                        {
-                            0 => 0.9,
-                            1..4 => 0.4,
-                            _ => 0.1,
-                        }
-                    }
-                    Test::Exists(true) => 0.7,
-                    Test::NotIn(_) => 0.9,
-                    Test::Exists(false) => 1.0,
-                },
-            };
-            if matches!(conditions.asked(code), Asked::Other(Test::Exists(false))) {
-                1.0
-            } else {
-                likely.min(0.95)
-            }
-        })
-        .collect()
 }
 
 struct Builder<'a> {
@@ -181,12 +118,36 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The least likely condition of a set; nothing if all hold of what is not there.
+    /// The condition of a set under which it costs least; nothing if all hold of what is not there.
     fn pivot_of(&self, set: &Set<'_>, likelihoods: &[f32]) -> Option<Code> {
+        /// How many glances it costs to ask a condition of which no trait tells.
+        const ASKING: f32 = 4.0;
+        let likely = |code: &Code| likelihoods[self.conditions.ordinal(*code)];
+        let told = |code: &Code| is_told(self.conditions.asked(*code));
+        let untold = set.conditions.iter().filter(|code| !told(code)).count();
+        // How likely it is that all hold of which traits tell.
+        let pass: f32 = set
+            .conditions
+            .iter()
+            .filter(|code| told(code))
+            .map(likely)
+            .product();
+        let cost = |code: &Code| {
+            let likely = likely(code);
+            let asks = if told(code) {
+                (untold > 0, pass)
+            } else {
+                (untold > 1, pass * likely)
+            };
+            match asks {
+                (true, asks) => likely + ASKING * asks,
+                (false, _) => likely,
+            }
+        };
         set.conditions
             .iter()
-            .map(|code| (likelihoods[self.conditions.ordinal(*code)], *code))
-            .filter(|(likely, _)| *likely < 1.0)
+            .filter(|code| likely(code) < 1.0)
+            .map(|code| (cost(code), *code))
             .min_by(|left, right| left.0.total_cmp(&right.0))
             .map(|(_, code)| code)
     }
@@ -613,6 +574,14 @@ fn judge(operator: TextOperator, text: &str) -> Option<(u32, u32, u32, u32)> {
     } else {
         (mark, traits::LAST, traits::last(bytes), bits)
     })
+}
+
+/// Whether a trait tells of most documents that a condition does not hold.
+fn is_told(asked: Asked<'_>) -> bool {
+    match asked {
+        Asked::Text(operator, text) => operator != TextOperator::Contains && !text.is_empty(),
+        Asked::Other(test) => matches!(test, Test::Compare(_, _, Reading::Any)),
+    }
 }
 
 /// The pieces of a needle by which it may be found: offset, length, bytes.
