@@ -20,11 +20,26 @@ use std::cmp::Ordering;
 pub fn fold_char(c: char) -> char {
     match c {
         '\0'..='\x7F' => c.to_ascii_lowercase(),
-        // What texts beyond ASCII mostly have: letters of Western Europe, and East Asian writing, which knows no case.
-        'À'..='Ö' | 'Ø'..='Þ' => char::from(c as u8 + 0x20),
-        'ß'..='ÿ' | '\u{2E80}'..='\u{A63F}' | '\u{AC00}'..='\u{D7FF}' => c,
+        // What texts beyond ASCII mostly have: letters of Western Europe, Greek and Cyrillic ones, dashes and quotes, East
+        // Asian writing, which knows no case, and pictographs.
+        'À'..='Ö' | 'Ø'..='Þ' | 'Α'..='Ρ' | 'Σ'..='Ω' | 'А'..='Я' => shifted(c, 0x20),
+        'Ѐ'..='Џ' => shifted(c, 0x50),
+        'ß'..='ÿ'
+        | 'α'..='ρ'
+        | 'σ'..='ω'
+        | 'а'..='џ'
+        | '\u{2010}'..='\u{205E}'
+        | '\u{2E80}'..='\u{A63F}'
+        | '\u{AC00}'..='\u{D7FF}'
+        | '\u{1F300}'..='\u{1FAFF}' => c,
         _ => fold_wide(c),
     }
+}
+
+/// The character so many places further.
+#[inline]
+fn shifted(c: char, by: u32) -> char {
+    char::from_u32(c as u32 + by).unwrap_or(c)
 }
 
 fn fold_wide(c: char) -> char {
@@ -65,15 +80,39 @@ pub fn fold(text: &str) -> String {
 
 /// Appends the folding of `text`, as UTF-8, to `folded`.
 pub(crate) fn fold_into(text: &str, folded: &mut Vec<u8>) {
-    if text.is_ascii() {
+    let mut rest = text;
+    loop {
+        let (ascii, behind) = rest.split_at(ascii_length(rest.as_bytes()));
         let start = folded.len();
-        folded.extend_from_slice(text.as_bytes());
+        folded.extend_from_slice(ascii.as_bytes());
         folded[start..].make_ascii_lowercase();
-    } else {
-        for c in text.chars().map(fold_char) {
-            folded.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        let mut wide = behind.chars();
+        loop {
+            rest = wide.as_str();
+            match wide.next() {
+                None => return,
+                Some(c) if c.is_ascii() => break,
+                Some(c) => {
+                    let folding = fold_char(c);
+                    folded.extend_from_slice(folding.encode_utf8(&mut [0; 4]).as_bytes());
+                }
+            }
         }
     }
+}
+
+/// How many bytes come before the first that is not ASCII.
+fn ascii_length(bytes: &[u8]) -> usize {
+    const BEYOND: u64 = 0x8080_8080_8080_8080;
+    let (eights, last) = bytes.as_chunks::<8>();
+    for (at, eight) in eights.iter().enumerate() {
+        let beyond = u64::from_le_bytes(*eight) & BEYOND;
+        if beyond != 0 {
+            return 8 * at + beyond.trailing_zeros() as usize / 8;
+        }
+    }
+    let beyond = last.iter().position(|byte| !byte.is_ascii());
+    8 * eights.len() + beyond.unwrap_or(last.len())
 }
 
 /// Whether two texts are the same but for case.
@@ -97,6 +136,19 @@ mod tests {
     fn the_short_ways_lead_where_the_long_one_does() {
         for c in '\u{80}'..=char::MAX {
             assert_eq!(fold_char(c), fold_wide(c), "{c:?}");
+        }
+    }
+
+    #[test]
+    fn texts_fold_character_by_character() {
+        let (plain, wide) = ("Unusual TRAFFIC, ", "Größe Ж\u{1F600}漢 ");
+        for text in [plain, wide, "", "É", "aÉ", "Éa", &plain.repeat(9)] {
+            for other in ["", "É", plain, wide] {
+                let text = format!("{text}{other}{text}");
+                let mut folded = b"before".to_vec();
+                fold_into(&text, &mut folded);
+                assert_eq!(folded, format!("before{}", fold(&text)).into_bytes());
+            }
         }
     }
 
