@@ -2,6 +2,7 @@ pub(crate) mod build;
 mod edges;
 pub(crate) mod hash;
 mod likelihood;
+mod middles;
 mod screen;
 pub(crate) mod search;
 pub(crate) mod table;
@@ -238,11 +239,14 @@ impl Scale {
             (at, end) = (self.steps[step] as usize, self.steps[step + 1] as usize);
         }
         at += self.near[at..end].partition_point(|other| *other < near);
-        let alike = match self.near.get(at) {
-            Some(other) if *other == near => {
-                self.near[at..].partition_point(|other| *other <= near)
-            }
-            _ => 0,
+        let is_there = self.near.get(at) == Some(&near);
+        if number.is_exactly_near() {
+            return 2 * at as u32 + u32::from(is_there);
+        }
+        let alike = if is_there {
+            self.near[at..].partition_point(|other| *other <= near)
+        } else {
+            0
         };
         at += self.numbers[at..at + alike]
             .partition_point(|other| other.compare(number) == Ordering::Less);

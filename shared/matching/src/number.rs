@@ -112,9 +112,19 @@ impl Number {
     /// The nearest float: never above that of a greater number.
     pub(crate) fn near(self) -> f64 {
         match self {
-            Self::Whole(whole) => whole as f64,
+            // Processors turn what has 64 bits into a float at once.
+            Self::Whole(whole) => match i64::try_from(whole) {
+                Ok(whole) => whole as f64,
+                Err(_) => whole as f64,
+            },
             Self::Float(float) => float,
         }
+    }
+
+    /// Whether no other number is near the same float.
+    #[inline]
+    pub(crate) fn is_exactly_near(self) -> bool {
+        self.near().abs() < EXACT_FLOAT
     }
 
     pub(crate) fn compare(self, other: Self) -> Ordering {

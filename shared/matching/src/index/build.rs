@@ -1,6 +1,9 @@
+use std::collections::BTreeMap;
+
 use super::edges::{Edges, Side};
 use super::hash;
 use super::likelihood::likelihoods;
+use super::middles::{Bytes, Frequencies, Middles, cover};
 use super::screen::{Screen, few, gram_length, middle};
 use super::table::Table;
 use super::trie::{Trie, TrieBuilder};
@@ -56,6 +59,14 @@ impl Place {
             _ => self == other,
         }
     }
+}
+
+/// What is known of all needles of a slot that grams of one length find.
+struct Needles {
+    /// Each of them has a rare gram with one of these in its middle.
+    middles: Bytes,
+    /// Of the bytes of the needles, for want of the texts that they are looked for in.
+    frequencies: Frequencies,
 }
 
 struct Builder<'a> {
@@ -337,15 +348,16 @@ impl<'a> Builder<'a> {
 
     fn finish(mut self) -> Index {
         let counts = self.count_grams();
+        let needles = self.needles_of_slots(&counts);
         for (code, pivot) in std::mem::take(&mut self.pivots) {
-            self.enter(code, pivot, &counts);
+            self.enter(code, pivot, &counts, &needles);
         }
         self.link();
         assert!(
             u32::try_from(self.index.records.len()).is_ok(),
             "the sets of all rules take less than 16 GiB"
         );
-        self.screen();
+        self.screen(&needles);
         for (slot, mut details) in self.details.into_iter().enumerate() {
             let Slot {
                 looks,
@@ -378,6 +390,41 @@ impl<'a> Builder<'a> {
         counts
     }
 
+    /// What the grams of each length that find needles should have in their middle, for each slot: few places of a text have
+    /// a rare byte, and only these need be looked at.
+    fn needles_of_slots(&self, counts: &[u32]) -> BTreeMap<(u32, u8), Needles> {
+        let mut all = BTreeMap::<(u32, u8), (Vec<Bytes>, Frequencies)>::new();
+        for (code, _) in &self.pivots {
+            let slot = self.conditions.slot(*code);
+            let needles = self.needles(*code);
+            let mut bytes = Bytes::default();
+            let mut longest = None;
+            for (_, length, gram) in rare_grams(slot, &needles, counts) {
+                bytes.insert(middle(gram, length));
+                longest = Some(length);
+            }
+            if let Some(length) = longest {
+                let (sets, frequencies) = all.entry((slot, length)).or_default();
+                sets.push(bytes);
+                for needle in &needles {
+                    frequencies.count(needle.as_bytes());
+                }
+            }
+        }
+        all.into_iter()
+            .map(|(key, (mut sets, frequencies))| {
+                let middles = cover(&mut sets, &frequencies);
+                (
+                    key,
+                    Needles {
+                        middles,
+                        frequencies,
+                    },
+                )
+            })
+            .collect()
+    }
+
     /// The folded texts that must all be somewhere in a value; none if others than their grams find it.
     fn needles(&self, code: Code) -> Vec<Box<str>> {
         match self.conditions.asked(code) {
@@ -390,24 +437,28 @@ impl<'a> Builder<'a> {
     }
 
     /// Makes a pivot findable.
-    fn enter(&mut self, code: Code, pivot: u32, counts: &[u32]) {
+    fn enter(
+        &mut self,
+        code: Code,
+        pivot: u32,
+        counts: &[u32],
+        all: &BTreeMap<(u32, u8), Needles>,
+    ) {
         let slot = self.conditions.slot(code);
         let needles = self.needles(code);
         if !needles.is_empty() {
-            let all = || needles.iter().flat_map(|needle| grams(needle.as_bytes()));
-            let count = |length, gram| counts[place(slot, length, gram)];
-            let least = all().map(|(_, length, gram)| count(length, gram)).min();
-            // Among those that are nearly as rare it takes one with a blank or a sign in its middle: if all have, only few
-            // places of a text need be looked at.
-            let most = 2 * least.unwrap_or(0) + 1;
-            let rarest = all()
-                .filter(|(_, length, gram)| count(*length, *gram) <= most)
-                .min_by_key(|(_, length, gram)| {
-                    let common = middle(*gram, *length).is_ascii_alphanumeric();
-                    // Long grams are rarer in documents, whatever the rules make of them.
-                    (common, count(*length, *gram), 8 - length)
-                });
-            if let Some((at, length, gram)) = rarest {
+            let rarest = rare_grams(slot, &needles, counts)
+                .filter_map(|(at, length, gram)| {
+                    let Needles {
+                        middles,
+                        frequencies,
+                    } = all.get(&(slot, length))?;
+                    let middle = middle(gram, length);
+                    let key = (counts[place(slot, length, gram)], frequencies.of(middle));
+                    middles.has(middle).then_some((key, at, length, gram))
+                })
+                .min();
+            if let Some((_, at, length, gram)) = rarest {
                 if let Asked::Text(..) = self.conditions.asked(code) {
                     self.index.records[pivot as usize + pivot::NEEDLE_AT] = at;
                 }
@@ -515,7 +566,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Gives each slot one filter for each length of grams.
-    fn screen(&mut self) {
+    fn screen(&mut self, needles: &BTreeMap<(u32, u8), Needles>) {
         self.grams.sort_unstable();
         self.grams.dedup();
         let mut grams = self.grams.as_slice();
@@ -526,7 +577,13 @@ impl<'a> Builder<'a> {
                 .count();
             let (group, rest) = grams.split_at(count);
             let group: Vec<u64> = group.iter().map(|(_, _, gram)| *gram).collect();
-            let screen = Screen::of_grams(&group, *length);
+            let middles = needles.get(&(*slot, *length)).and_then(
+                |Needles {
+                     middles,
+                     frequencies,
+                 }| Middles::new(*middles, frequencies),
+            );
+            let screen = Screen::of_grams(&group, *length, middles);
             let details = &mut self.details[*slot as usize];
             match length {
                 8 => details.eight_screen = Some(screen),
@@ -585,11 +642,28 @@ fn is_told(asked: Asked<'_>) -> bool {
 }
 
 /// The pieces of a needle by which it may be found: offset, length, bytes.
-fn grams(needle: &[u8]) -> impl Iterator<Item = (u32, u8, u64)> {
+fn grams(needle: &[u8]) -> impl Iterator<Item = (u32, u8, u64)> + Clone {
     let length = gram_length(needle.len());
     (0..)
         .zip(needle.windows(length.max(1)))
         .map(move |(at, gram)| (at, length as u8, few(gram)))
+}
+
+/// The pieces of needles by which they may be found, of the greatest length, which are about as rare as the rarest.
+fn rare_grams(
+    slot: u32,
+    needles: &[Box<str>],
+    counts: &[u32],
+) -> impl Iterator<Item = (u32, u8, u64)> {
+    let length = needles.iter().map(|needle| gram_length(needle.len())).max();
+    let all = needles
+        .iter()
+        .filter(move |needle| Some(gram_length(needle.len())) == length)
+        .flat_map(|needle| grams(needle.as_bytes()));
+    let count = move |(_, length, gram): &(u32, u8, u64)| counts[place(slot, *length, *gram)];
+    let least = all.clone().map(|gram| count(&gram)).min();
+    let most = 2 * least.unwrap_or(0) + 1;
+    all.filter(move |gram| count(gram) <= most)
 }
 
 /// All runs of four bytes, with where they lie.

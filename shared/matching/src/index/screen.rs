@@ -1,6 +1,8 @@
 //! Filters that say no of nearly all runs of bytes that are not looked up.
 
-use fearless_simd::{Level, Simd, SimdBase, SimdFrom, SimdMask, dispatch, u8x64};
+use fearless_simd::{Level, Simd, dispatch};
+
+use super::middles::Middles;
 
 /// A filter of the grams of one length: says no of nearly all that are not looked up.
 #[derive(Debug, Clone)]
@@ -9,8 +11,8 @@ pub(super) struct Screen {
     /// How many of the upper bits of a hash are taken.
     shift: u32,
     bits: Vec<u64>,
-    /// The bytes that the grams have in their middle, if these are few; else none. The last is there several times.
-    middles: Option<[u8; Self::FEW]>,
+    /// The bytes that the grams have in their middle, if these are rare.
+    middles: Option<Middles>,
 }
 
 impl Screen {
@@ -29,16 +31,10 @@ impl Screen {
         }
     }
 
-    pub(super) fn of_grams(grams: &[u64], length: u8) -> Self {
+    /// A filter of grams that have one of some bytes in their middle, if these are rare.
+    pub(super) fn of_grams(grams: &[u64], length: u8, middles: Option<Middles>) -> Self {
         let mut screen = Self::with_room(grams.len(), length);
-        let mut middles: Vec<u8> = grams.iter().map(|gram| middle(*gram, length)).collect();
-        middles.sort_unstable();
-        middles.dedup();
-        if let Some(last) = middles.last()
-            && middles.len() <= Self::FEW
-        {
-            screen.middles = Some(std::array::from_fn(|at| *middles.get(at).unwrap_or(last)));
-        }
+        screen.middles = middles;
         for gram in grams {
             screen.add(*gram);
         }
@@ -70,7 +66,7 @@ impl Screen {
         grams: usize,
         places: &mut [u32; Self::STRETCH],
     ) -> usize {
-        dispatch!(level, simd => match self.middles {
+        dispatch!(level, simd => match &self.middles {
             Some(middles) => self.sift_some(simd, bytes, grams, middles, places),
             None => self.sift(simd, bytes, grams, places),
         })
@@ -102,11 +98,10 @@ impl Screen {
         simd: S,
         bytes: &[u8],
         grams: usize,
-        middles: [u8; Self::FEW],
+        middles: &Middles,
         places: &mut [u32; Self::STRETCH],
     ) -> usize {
         const BLOCK: usize = 64;
-        let middles = middles.map(|middle| u8x64::splat(simd, middle));
         let (bits, shift, kept) = (self.bits.as_slice(), self.shift, self.kept());
         let mut count = 0;
         for at in (0..grams).step_by(BLOCK) {
@@ -114,10 +109,8 @@ impl Screen {
             let Some(block) = block.and_then(<[u8]>::first_chunk) else {
                 break;
             };
-            let block = u8x64::simd_from(simd, *block);
-            let found = middles.map(|middle| block.simd_eq(middle).to_bitmask());
-            let mut found = found.iter().fold(0, |all, found| all | found)
-                & u64::MAX >> (BLOCK - (grams - at).min(BLOCK));
+            let mut found = middles.find(simd, block);
+            found &= u64::MAX >> (BLOCK - (grams - at).min(BLOCK));
             while found != 0 {
                 let at = at + found.trailing_zeros() as usize;
                 found &= found - 1;
@@ -142,9 +135,6 @@ impl Screen {
 
     /// Grams that are looked at in one go.
     pub(super) const STRETCH: usize = 512;
-
-    /// Bytes that are looked for at once.
-    const FEW: usize = 4;
 }
 
 /// One if a gram passes a filter, else zero.
@@ -187,18 +177,25 @@ pub(super) fn gram_length(needle: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::middles::{Bytes, Frequencies};
     use super::*;
     use proptest::prelude::*;
 
     proptest! {
         #[test]
         fn looking_at_some_places_finds_all_grams(
-            needles in prop::collection::vec("[a-c]{4} [a-c-]{3}", 1..4),
-            text in "[a-c -]{0,200}",
+            needles in prop::collection::vec("[a-c]{4} [a-c-]{3}|[a-é]{8}", 1..4),
+            text in "[a-c -]{0,200}|[a-é -]{0,200}",
             length in 4usize..=8,
         ) {
-            let grams: Vec<u64> = needles.iter().map(|needle| few(&needle.as_bytes()[8 - length..])).collect();
-            let screen = Screen::of_grams(&grams, length as u8);
+            let grams: Vec<u64> = needles.iter().map(|needle| few(&needle.as_bytes()[8 - length..8])).collect();
+            let mut frequencies = Frequencies::default();
+            frequencies.count(text.as_bytes());
+            let mut middles = Bytes::default();
+            for gram in &grams {
+                middles.insert(middle(*gram, length as u8));
+            }
+            let screen = Screen::of_grams(&grams, length as u8, Middles::new(middles, &frequencies));
             let total = (text.len() + 1).saturating_sub(length);
             let bytes = format!("{text}{}", "\0".repeat(64));
             let mut places = [0; Screen::STRETCH];
