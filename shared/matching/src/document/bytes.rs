@@ -177,9 +177,8 @@ impl<'a, S: Simd> Reader<'a, S> {
         turn: &mut usize,
     ) -> Option<(usize, Option<&'a Edge>)> {
         let at = blank(self.document, at);
-        if let Some(habit) = habits.get(*turn)
-            && habit.is_at(self.document, at)
-        {
+        if let Some((ahead, habit)) = Habit::ahead(habits, *turn, self.document, at) {
+            *turn = ahead;
             return Some((at + habit.length, habit.edge(self.trie)));
         }
         if self.document.get(at) != Some(&b'"') {

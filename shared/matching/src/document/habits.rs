@@ -28,8 +28,8 @@ pub(crate) struct Habit {
 /// Leads to nothing.
 const NOWHERE: u32 = u32::MAX;
 
-/// Names that are kept of one node at most.
-const MOST: usize = 32;
+/// Names that are kept of one node at most: a finding of AWS Security Hub has up to forty, those of other sources have others.
+const MOST: usize = 128;
 
 /// Names that are kept at most.
 const MOST_OF_ALL: usize = 4096;
@@ -50,6 +50,20 @@ impl Habit {
             differs |= (u64::from_le_bytes(*there) ^ text) & mask;
         }
         differs == 0
+    }
+
+    /// The next name that the document has at `at`, of a few from `turn` on, and its number: some are left out in some
+    /// documents.
+    #[inline]
+    pub(crate) fn ahead<'h>(
+        habits: &'h [Self],
+        turn: usize,
+        document: &[u8],
+        at: usize,
+    ) -> Option<(usize, &'h Self)> {
+        const FEW: usize = 6;
+        let few = habits.iter().enumerate().skip(turn).take(FEW);
+        few.into_iter().find(|(_, habit)| habit.is_at(document, at))
     }
 
     /// What the name leads to.
@@ -134,7 +148,12 @@ impl Lessons {
         let Some(habit) = Habit::of(name, edge) else {
             return turn;
         };
-        let known = habits.iter().position(|known| known.text == habit.text);
+        // It more likely comes behind what was met than before.
+        let (before, behind) = habits.split_at(turn.min(habits.len()));
+        let find = |habits: &[Habit]| habits.iter().position(|known| known.text == habit.text);
+        let known = find(behind)
+            .map(|found| before.len() + found)
+            .or_else(|| find(before));
         if known.is_none() && habits.len() < MOST && self.0.len() < MOST_AT_ONCE {
             self.0.push((node.number(), habit));
         }
@@ -186,15 +205,22 @@ mod tests {
         assert!(!region.is_at(document, 0));
         assert!(!region.is_at(b"{\"region\": \"eu-central-1\", and so on until", 1));
         assert!(!region.is_at(&document[..32], 1));
+        let all = habits.of(trie.node(ROOT));
+        let ahead = |turn| Habit::ahead(all, turn, document, 1).map(|(ahead, _)| ahead);
+        assert_eq!([0, 1, 2].map(ahead), [Some(1), Some(1), None]);
     }
 
     #[test]
     fn little_is_kept_and_of_one_trie_only() {
         let (first, second) = (trie(), trie());
         let mut habits = Habits::default();
-        let names: Vec<String> = (0..100).map(|name| format!("name-{name}")).collect();
+        let names: Vec<String> = (0..2 * MOST).map(|name| format!("name-{name}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         kept(&mut habits, &first, &names);
+        assert_eq!(habits.kept, MOST_AT_ONCE);
+        for _ in 0..3 {
+            kept(&mut habits, &first, &names);
+        }
         assert_eq!(habits.kept, MOST);
         kept(
             &mut habits,
