@@ -1,3 +1,4 @@
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::edges::{Edges, Side};
@@ -649,21 +650,24 @@ fn grams(needle: &[u8]) -> impl Iterator<Item = (u32, u8, u64)> + Clone {
         .map(move |(at, gram)| (at, length as u8, few(gram)))
 }
 
-/// The pieces of needles by which they may be found, of the greatest length, which are about as rare as the rarest.
+/// The pieces of needles by which they may be found that are about as rare as the rarest, and as long.
 fn rare_grams(
     slot: u32,
     needles: &[Box<str>],
     counts: &[u32],
 ) -> impl Iterator<Item = (u32, u8, u64)> {
-    let length = needles.iter().map(|needle| gram_length(needle.len())).max();
-    let all = needles
-        .iter()
-        .filter(move |needle| Some(gram_length(needle.len())) == length)
-        .flat_map(|needle| grams(needle.as_bytes()));
-    let count = move |(_, length, gram): &(u32, u8, u64)| counts[place(slot, *length, *gram)];
-    let least = all.clone().map(|gram| count(&gram)).min();
-    let most = 2 * least.unwrap_or(0) + 1;
-    all.filter(move |gram| count(gram) <= most)
+    let all = needles.iter().flat_map(|needle| grams(needle.as_bytes()));
+    let count = move |length, gram| counts[place(slot, length, gram)];
+    // Long ones are rarer in documents, whatever the rules make of them.
+    let rarest = all
+        .clone()
+        .map(|(_, length, gram)| (count(length, gram), Reverse(length)))
+        .min();
+    all.filter(move |(_, length, gram)| {
+        rarest.is_some_and(|(least, Reverse(rarest))| {
+            *length == rarest && count(*length, *gram) <= 2 * least + 1
+        })
+    })
 }
 
 /// All runs of four bytes, with where they lie.
