@@ -64,9 +64,9 @@ fn matching(scene: &Scene, arguments: &BenchMatch) -> anyhow::Result<Verdict> {
         counts => counts,
     };
     let mut rows = Vec::new();
-    for (name, mix) in arguments.mix.mixes() {
+    for mix in arguments.mix.mixes() {
         for count in counts {
-            let line = line(name, *mix, *count, &findings, &parsed)?;
+            let line = line(mix, *count, &findings, &parsed)?;
             scene.output.object(&line)?;
             rows.push(line.row());
         }
@@ -88,13 +88,7 @@ fn matching(scene: &Scene, arguments: &BenchMatch) -> anyhow::Result<Verdict> {
     Ok(Verdict::Good)
 }
 
-fn line(
-    name: &'static str,
-    mix: Mix,
-    count: usize,
-    findings: &[String],
-    parsed: &[Value],
-) -> anyhow::Result<Line> {
+fn line(mix: Mix, count: usize, findings: &[String], parsed: &[Value]) -> anyhow::Result<Line> {
     let rules = workload::rules(count, mix, 3);
     let start = Instant::now();
     let matcher = compile(&rules).map_err(|_| anyhow::anyhow!("made-up rules do not compile"))?;
@@ -145,7 +139,7 @@ fn line(
     let one_by_one = one_by_one(&matcher, parsed, &mut scratch)?;
     let (read, walked, parse) = (rate(0), rate(1), rate(2));
     Ok(Line {
-        mix: name,
+        mix: mix.name(),
         rules: count,
         events_per_second: read,
         parsed_events_per_second: walked,
@@ -263,23 +257,18 @@ impl Line {
 }
 
 impl BenchMix {
-    /// The mixes that are measured, with their names.
-    fn mixes(self) -> &'static [(&'static str, Mix)] {
-        const ALL: [(&str, Mix); 5] = [
-            ("mixed", Mix::Mixed),
-            ("typical", Mix::Typical),
-            ("selective", Mix::Selective),
-            ("wide", Mix::Wide),
-            ("accounts", Mix::Accounts),
-        ];
-        match self {
-            Self::All => &ALL,
-            Self::Mixed => &ALL[..1],
-            Self::Typical => &ALL[1..2],
-            Self::Selective => &ALL[2..3],
-            Self::Wide => &ALL[3..4],
-            Self::Accounts => &ALL[4..],
-        }
+    /// The mixes that are measured.
+    fn mixes(self) -> impl Iterator<Item = Mix> {
+        let only = match self {
+            Self::All => None,
+            Self::Mixed => Some(Mix::Mixed),
+            Self::Typical => Some(Mix::Typical),
+            Self::Selective => Some(Mix::Selective),
+            Self::Wide => Some(Mix::Wide),
+            Self::Accounts => Some(Mix::Accounts),
+        };
+        let all = Mix::ALL.iter().copied();
+        all.filter(move |mix| only.is_none_or(|only| *mix == only))
     }
 }
 
@@ -302,7 +291,7 @@ mod tests {
     #[test]
     fn a_line_tells_rates_and_ratios() {
         let (findings, parsed) = made_up(3);
-        let line = line("mixed", Mix::Mixed, 20, &findings, &parsed).unwrap();
+        let line = line(Mix::Mixed, 20, &findings, &parsed).unwrap();
         assert_eq!(line.rules, 20);
         assert!(line.events_per_second > 0.0);
         let ratio = line.events_per_second / line.parse_only_events_per_second;
@@ -314,7 +303,7 @@ mod tests {
     fn a_finding_that_cannot_be_read_is_an_error() {
         let (mut findings, parsed) = made_up(3);
         findings[1].truncate(40);
-        let fault = line("mixed", Mix::Mixed, 20, &findings, &parsed).unwrap_err();
+        let fault = line(Mix::Mixed, 20, &findings, &parsed).unwrap_err();
         let fault = format!("{fault:#}");
         let start = "`matches_bytes` cannot read finding 1, counted from 0: byte ";
         assert!(fault.starts_with(start), "{fault}");

@@ -39,18 +39,13 @@ fn main() {
         .collect();
     let bytes: usize = findings.iter().map(String::len).sum();
     println!("{} bytes a finding", bytes / FINDINGS);
-    for (name, mix, counts) in [
-        ("mixed", Mix::Mixed, &[10, 1_000, 10_000, 100_000][..]),
-        ("typical", Mix::Typical, &[10, 1_000, 10_000, 100_000]),
-        ("selective", Mix::Selective, &[1_000, 10_000, 100_000]),
-        ("wide", Mix::Wide, &[10, 1_000, 10_000, 100_000]),
-        ("accounts", Mix::Accounts, &[1_000, 10_000, 100_000]),
-    ] {
-        for count in counts {
-            if !wanted(name, *count) {
+    for mix in Mix::ALL {
+        let name = mix.name();
+        for count in [10, 1_000, 10_000, 100_000] {
+            if !wanted(name, count) {
                 continue;
             }
-            let rules = workload::rules(*count, mix, 3);
+            let rules = workload::rules(count, *mix, 3);
             let mut built = Duration::MAX;
             time(&mut built, || drop(black_box(compile(&rules))));
             let matcher = compile(&rules).expect("made-up rules are valid");

@@ -52,6 +52,41 @@ pub enum Mix {
     Accounts,
 }
 
+impl Mix {
+    /// All of them, the usual ones first.
+    ///
+    /// ```
+    /// use quench_matching::workload::Mix;
+    ///
+    /// assert!(Mix::ALL.contains(&Mix::Typical));
+    /// ```
+    pub const ALL: &[Self] = &[
+        Self::Mixed,
+        Self::Typical,
+        Self::Selective,
+        Self::Wide,
+        Self::Accounts,
+    ];
+
+    /// What it is called where one is picked or printed.
+    ///
+    /// ```
+    /// use quench_matching::workload::Mix;
+    ///
+    /// assert_eq!(Mix::Accounts.name(), "accounts");
+    /// ```
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mixed => "mixed",
+            Self::Typical => "typical",
+            Self::Selective => "selective",
+            Self::Wide => "wide",
+            Self::Accounts => "accounts",
+        }
+    }
+}
+
 /// Makes so many findings, as JSON text.
 ///
 /// ```

@@ -34,15 +34,9 @@ fn rules(count: usize, condition: impl Fn(usize) -> Vec<Condition>) -> Vec<Rule>
 
 #[test]
 fn what_the_usual_rules_take_is_told() {
-    for mix in [
-        Mix::Mixed,
-        Mix::Typical,
-        Mix::Selective,
-        Mix::Wide,
-        Mix::Accounts,
-    ] {
+    for mix in Mix::ALL {
         for count in [100, 10_000] {
-            let told = told_of_a_hundred(&workload::rules(count, mix, 3));
+            let told = told_of_a_hundred(&workload::rules(count, *mix, 3));
             assert!((90.0..110.0).contains(&told), "{mix:?} {count}: {told} %");
         }
     }

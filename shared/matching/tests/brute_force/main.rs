@@ -414,14 +414,8 @@ proptest! {
 fn made_up_findings_match_as_asked_one_by_one() {
     let findings = workload::findings(20, 11);
     let mut scratch = Scratch::default();
-    for mix in [
-        Mix::Mixed,
-        Mix::Typical,
-        Mix::Selective,
-        Mix::Wide,
-        Mix::Accounts,
-    ] {
-        let matcher = compile(&workload::rules(2_000, mix, 5)).expect("valid rules");
+    for mix in Mix::ALL {
+        let matcher = compile(&workload::rules(2_000, *mix, 5)).expect("valid rules");
         for text in &findings {
             let parsed: Value = serde_json::from_str(text).expect("JSON");
             let expected: Vec<usize> = (0..matcher.len())
