@@ -122,19 +122,29 @@ pub(crate) fn seed(length: usize) -> u64 {
 }
 
 /// Takes in sixty-four bytes. All of them at once: what is shorter costs little more than to ask how long it is.
+///
+/// Eight products of halves are added up, as in Black, Halevi, Krawczyk, Krovetz and Rogaway, "UMAC: fast and secure message
+/// authentication" (CRYPTO 1999): one multiplication in the widest registers. The words themselves are added too, because a
+/// product with zero tells nothing of its other half.
 #[inline(always)]
 fn mix(hash: u64, words: Words) -> u64 {
-    const KEYS: [u64; 4] = [
-        MIX,
+    const KEYS: Words = [
         0xE703_7ED1_A0B4_28DB,
         0x8EBC_6AF0_9C88_C6E3,
         0x5899_65CC_7537_4CC3,
+        0x1D8E_4E27_C47D_124F,
+        0xEB44_ACCA_B455_D165,
+        0x9C6E_6877_736C_46E3,
+        0x2127_599B_F432_5C37,
+        0x8808_65BB_1C8F_5A6D,
     ];
-    let mut mixed = hash;
-    for (pair, key) in KEYS.iter().enumerate() {
-        mixed ^= fold_multiply(words[2 * pair] ^ key, words[2 * pair + 1] ^ hash);
+    let mut sum = 0u64;
+    for (word, key) in words.iter().zip(KEYS) {
+        let keyed = word ^ key;
+        let product = (keyed & u64::from(u32::MAX)) * (keyed >> 32);
+        sum = sum.wrapping_add(product).wrapping_add(*word);
     }
-    mixed
+    fold_multiply(sum ^ hash, MIX)
 }
 
 /// The first eight bytes of a text, ASCII letters in lower case; all of it, given its length, if it has no more.
