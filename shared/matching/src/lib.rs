@@ -100,11 +100,11 @@
 //!    beginnings and ends of each length in use, and for `contains` (and the text that a regular expression requires) the
 //!    rarest run of eight or four bytes: the screening by fragments of Wu and Manber ("A fast algorithm for multi-pattern
 //!    searching", 1994) in place of the automaton of Aho and Corasick, which takes memory for every byte of every needle. Of
-//!    runs about as rare, one with a blank or another sign in its middle is taken: where all have such, texts are searched for
-//!    these few signs. The outermost bytes of a text tell which lengths of beginnings and ends it may have; and one bit says
-//!    no of nearly all beginnings, ends and runs that are not wanted. Comparisons lie in order. Conditions that hold
-//!    of most values, such as `not_equals`, are keys for "there is a value here"; sets of nothing but `exists: false` are
-//!    asked of every document.
+//!    runs about as rare, one is taken that has one of few and rare bytes in its middle, if all needles of a place have such:
+//!    then texts are searched for these bytes, and only looked at where they are. The outermost bytes of a text tell which
+//!    lengths of beginnings and ends it may have; and one bit says no of nearly all beginnings, ends and runs that are not
+//!    wanted. Comparisons lie in order. Conditions that hold of most values, such as `not_equals`, are keys for "there is a
+//!    value here"; sets of nothing but `exists: false` are asked of every document.
 //! 5. **The rest of a set** lies beside its pivot. It is first judged by traits of the document, one line of memory for each
 //!    field: the hash of its text, the first and the last four bytes, and the places of its lowest and its highest number
 //!    among all that rules compare with. Every condition becomes a range of numbers in which one trait must lie. What the
@@ -112,8 +112,8 @@
 //!    a processor cannot foresee which sets fail. What passes is asked: equality by hash and, once for each field and
 //!    document, by the text itself; `contains` by its rarest four bytes, then the whole needle; others by their
 //!    expectation, once for each condition and document. Where a place has many values and several sets ask what they are
-//!    equal to, the values are filed by hash, so that they are not all gone through for each. Sets of which the pivot is a comparison lie in the order of what
-//!    they compare with, so those that a document reaches are the first so many.
+//!    equal to, the values are filed by hash, so that they are not all gone through for each. Sets of which the pivot is a
+//!    comparison lie in the order of what they compare with, so those that a document reaches are the first so many.
 //!
 //! What always holds:
 //! - a pivot is a condition that only a value can fulfil;
