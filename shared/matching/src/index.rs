@@ -317,17 +317,66 @@ mod key {
 impl Index {
     /// Takes notice of the traits of a document.
     pub(crate) fn describe(&self, seen: &Seen, document: &[u8], traits: &mut Traits) {
-        traits.noted = true;
-        seen.describe(traits);
+        traits.all_noted = true;
         for (position, value) in (0..).zip(&seen.values) {
-            let slot = &self.slots[value.slot as usize];
-            if slot.looks & look::SCALE != 0
-                && seen.is_latest(position, value.slot)
-                && let Some(details) = &slot.details
-            {
-                let place = |number: Number| details.scale.place(number);
-                traits.set_reach(value.slot, seen.reach(value.slot, document, place));
+            if seen.is_latest(position, value.slot) {
+                self.describe_slot(value.slot, seen, document, traits);
             }
+        }
+    }
+
+    /// Takes notice of the traits that a set is judged by, given where the glance at it lies, and where it lies itself.
+    fn describe_set(
+        &self,
+        (glance, filed): (u32, u32),
+        seen: &Seen,
+        document: &[u8],
+        traits: &mut Traits,
+    ) {
+        let glance: Option<&Glance> = self.records[glance as usize..].first_chunk();
+        let filed: Option<&Filed> = self.records[filed as usize..].first_chunk();
+        let (Some([one, _, two, _]), Some(filed)) = (glance, filed) else {
+            return;
+        };
+        let further = self.further(filed).iter().map(|[judge, ..]| judge);
+        for judge in further.chain([one, two]) {
+            if let Some(slot) = traits::slot_of(judge & judge::POSITION) {
+                self.describe_slot(slot, seen, document, traits);
+            }
+        }
+    }
+
+    /// What a set asks beyond its first two conditions.
+    #[inline(always)]
+    fn further(&self, [_, _, _, more]: &Filed) -> &[Further] {
+        if *more == 0 {
+            return &[];
+        }
+        let (count, behind) = self.records[*more as usize..]
+            .split_first()
+            .expect("as many words as were written");
+        &behind.as_chunks().0[..*count as usize]
+    }
+
+    /// Takes notice of the traits of one slot of a document, unless that was done before.
+    #[inline]
+    pub(crate) fn describe_slot(
+        &self,
+        slot: u32,
+        seen: &Seen,
+        document: &[u8],
+        traits: &mut Traits,
+    ) {
+        if !seen.has(slot) || !traits.begin(slot) {
+            return;
+        }
+        seen.describe(slot, traits);
+        let Slot { looks, details } = &self.slots[slot as usize];
+        if looks & look::SCALE != 0
+            && let Some(details) = details
+        {
+            let place = |number: Number| details.scale.place(number);
+            traits.set_reach(slot, seen.reach(slot, document, place));
         }
     }
 

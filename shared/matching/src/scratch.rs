@@ -45,8 +45,7 @@ impl Scratch {
     /// Begins a document.
     pub(crate) fn clear(&mut self, index: &Index, conditions: usize) {
         self.habits.clear(&index.trie);
-        let slots = self.seen.values.iter().map(|value| value.slot);
-        self.traits.clear(slots, index.wants.len());
+        self.traits.clear(index.wants.len());
         self.seen.clear(index.wants.len());
         self.directory.clear(index.wants.len());
         self.visits.clear(index.trie.len());

@@ -336,12 +336,13 @@ impl Seen {
         self.texts.len() > MOST_TEXT || self.values.len() >= u32::MAX as usize
     }
 
-    /// Takes notice of the traits of all texts.
-    pub(crate) fn describe(&self, traits: &mut Traits) {
-        for value in &self.values {
+    /// Takes notice of the traits of the texts of a slot.
+    #[inline]
+    pub(crate) fn describe(&self, slot: u32, traits: &mut Traits) {
+        for value in self.of(slot) {
             if let Span::Texts(start, end) = value.folded {
                 let text = &self.texts[start as usize..end as usize];
-                traits.add_text(value.slot, text, value.hash);
+                traits.add_text(slot, text, value.hash);
             }
         }
     }

@@ -45,7 +45,9 @@ pub(crate) const HIGHEST: u32 = 4;
 pub(crate) const LOWEST: u32 = 5;
 /// Nothing is known.
 pub(crate) const UNKNOWN: u32 = 6;
-/// How many kinds there are, and some room.
+/// Whether the others are noted.
+const NOTED: u32 = 7;
+/// How many kinds there are.
 const KINDS: u32 = 8;
 
 /// The trait that every document has.
@@ -77,6 +79,12 @@ pub(crate) fn slot(position: u32) -> u32 {
     position / KINDS - 1
 }
 
+/// The slot of a trait, if it has one.
+#[inline(always)]
+pub(crate) fn slot_of(position: u32) -> Option<u32> {
+    (position / KINDS).checked_sub(1)
+}
+
 /// The first four bytes, the first of them uppermost.
 #[inline(always)]
 pub(crate) fn first(text: &[u8]) -> u32 {
@@ -106,20 +114,23 @@ pub(crate) fn last(text: &[u8]) -> u32 {
 #[derive(Debug, Default)]
 pub(crate) struct Traits {
     all: Vec<Trait>,
-    /// Whether those of the document at hand are noted; most documents nearly match nothing if there are few rules.
-    pub(crate) noted: bool,
+    /// Slots of which they are noted; most documents nearly match little if there are few rules.
+    noted: Vec<u32>,
+    /// Whether they are noted of all slots that have values.
+    pub(crate) all_noted: bool,
 }
 
 impl Traits {
-    /// Begins a document, for so many slots; forgets the last one, which had values of `slots`.
-    pub(crate) fn clear(&mut self, slots: impl Iterator<Item = u32>, count: usize) {
-        if std::mem::take(&mut self.noted) {
-            for slot in slots {
-                if let Some(traits) = self.line(slot) {
-                    *traits = [ABSENT; KINDS as usize];
-                }
+    /// Begins a document, for so many slots; forgets the last one.
+    pub(crate) fn clear(&mut self, count: usize) {
+        self.all_noted = false;
+        let mut noted = std::mem::take(&mut self.noted);
+        for slot in noted.drain(..) {
+            if let Some(traits) = self.line(slot) {
+                *traits = [ABSENT; KINDS as usize];
             }
         }
+        self.noted = noted;
         let room = (count + 1) * KINDS as usize;
         if self.all.len() < room {
             self.all.resize(room, ABSENT);
@@ -131,6 +142,20 @@ impl Traits {
     fn line(&mut self, slot: u32) -> Option<&mut [Trait; KINDS as usize]> {
         let (lines, _) = self.all.as_chunks_mut();
         lines.get_mut(slot as usize + 1)
+    }
+
+    /// Begins to note the traits of a slot; says no if that was done before.
+    #[inline(always)]
+    pub(crate) fn begin(&mut self, slot: u32) -> bool {
+        let Some(traits) = self.line(slot) else {
+            return false;
+        };
+        if traits[NOTED as usize] == SEVERAL {
+            return false;
+        }
+        traits[NOTED as usize] = SEVERAL;
+        self.noted.push(slot);
+        true
     }
 
     /// Takes notice of a folded text and its hash.
@@ -200,8 +225,11 @@ mod tests {
     #[test]
     fn a_trait_is_absent_known_or_one_of_several() {
         let mut traits = Traits::default();
-        traits.clear(std::iter::empty(), 2);
-        traits.noted = true;
+        traits.clear(2);
+        assert_eq!(
+            [0, 1, 1].map(|slot| traits.begin(slot)),
+            [true, true, false]
+        );
         let may = |traits: &Traits, from| may_lie(traits, of(1, FIRST), from, 8);
         assert!(!may(&traits, first(b"abc")));
         assert!(may_lie(&traits, ALWAYS, 1, 0));
@@ -223,7 +251,8 @@ mod tests {
         traits.set_reach(0, None);
         assert_eq!(traits.reach(0), (0, 0));
         assert_eq!(slot(of(1, LAST)), 1);
-        traits.clear([0, 1].into_iter(), 2);
+        assert_eq!([of(1, LAST), ALWAYS].map(slot_of), [Some(1), None]);
+        traits.clear(2);
         assert!(!may(&traits, first(b"abd")));
     }
 

@@ -102,6 +102,9 @@ const SLOT: u32 = u32::MAX - 1;
 /// Probes that are made before it is time to follow them up.
 const BATCH: usize = 1024;
 
+/// Sets that are judged by traits of some slots: of more, all are noted at once.
+const FEW: u32 = 8;
+
 /// A pivot that was found.
 #[derive(Debug, Clone, Copy)]
 struct Due {
@@ -220,7 +223,7 @@ impl<'a, S: Simd> Search<'a, S> {
         let Some(details) = &index.slots[slot as usize].details else {
             return;
         };
-        self.describe();
+        index.describe_slot(slot, self.seen, self.document, self.traits);
         let (lowest, highest) = self.traits.reach(slot);
         for (thresholds, reached) in [(&details.rising, highest), (&details.falling, lowest)] {
             let count = thresholds.bounds.partition_point(|bound| *bound <= reached) as u32;
@@ -238,11 +241,23 @@ impl<'a, S: Simd> Search<'a, S> {
         }
     }
 
-    /// Sees to it that traits are noted.
+    /// Sees to it that the traits are noted that the sets are judged by which are to be gone through.
     #[inline]
     fn describe(&mut self) {
-        if !self.traits.noted {
+        if self.traits.all_noted {
+            return;
+        }
+        let Batch { groups, sets, .. } = &*self.batch;
+        let count: u32 = groups.iter().map(|part| part.count).sum();
+        if count > FEW || !sets.is_empty() {
             self.index.describe(self.seen, self.document, self.traits);
+            return;
+        }
+        for Part { group, count } in groups {
+            for at in 0..*count {
+                self.index
+                    .describe_set(group.set(at), self.seen, self.document, self.traits);
+            }
         }
     }
 
@@ -536,17 +551,8 @@ impl<'a, S: Simd> Search<'a, S> {
     /// Whether all conditions of a set hold, of which the first two may.
     #[inline(always)]
     fn holds_all(&mut self, [one, from_one, two, from_two]: &Glance, filed: &Filed) -> bool {
-        let [_, code_one, code_two, more] = filed;
-        let further = match *more {
-            0 => &[],
-            more => {
-                let records = &self.index.records[more as usize..];
-                let (count, behind) = records
-                    .split_first()
-                    .expect("as many words as were written");
-                &behind.as_chunks().0[..*count as usize]
-            }
-        };
+        let [_, code_one, code_two, _] = filed;
+        let further = self.index.further(filed);
         further
             .iter()
             .all(|[judge, from, _]| beside(self.traits.all(), *judge, *from) == 0)
