@@ -66,7 +66,7 @@ fn matching(scene: &Scene, arguments: &BenchMatch) -> anyhow::Result<Verdict> {
     let mut rows = Vec::new();
     for mix in arguments.mix.mixes() {
         for count in counts {
-            let line = line(mix, *count, &findings, &parsed)?;
+            let line = line(*mix, *count, &findings, &parsed)?;
             scene.output.object(&line)?;
             rows.push(line.row());
         }
@@ -258,17 +258,15 @@ impl Line {
 
 impl BenchMix {
     /// The mixes that are measured.
-    fn mixes(self) -> impl Iterator<Item = Mix> {
-        let only = match self {
-            Self::All => None,
-            Self::Mixed => Some(Mix::Mixed),
-            Self::Typical => Some(Mix::Typical),
-            Self::Selective => Some(Mix::Selective),
-            Self::Wide => Some(Mix::Wide),
-            Self::Accounts => Some(Mix::Accounts),
-        };
-        let all = Mix::ALL.iter().copied();
-        all.filter(move |mix| only.is_none_or(|only| *mix == only))
+    fn mixes(self) -> &'static [Mix] {
+        match self {
+            Self::All => Mix::ALL,
+            Self::Mixed => &[Mix::Mixed],
+            Self::Typical => &[Mix::Typical],
+            Self::Selective => &[Mix::Selective],
+            Self::Wide => &[Mix::Wide],
+            Self::Accounts => &[Mix::Accounts],
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use screen::Screen;
 use table::Table;
 use trie::Trie;
 
-/// Compiled sets, each filed under its pivot: the condition that a document is least likely to fulfil.
+/// Compiled sets, each filed under its pivot: the condition by which it costs least to look at it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Index {
     pub(crate) trie: Trie,

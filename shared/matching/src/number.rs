@@ -121,7 +121,7 @@ impl Number {
         }
     }
 
-    /// Whether no other number is near the same float.
+    /// Whether it is certain that no other number is near the same float.
     #[inline]
     pub(crate) fn is_exactly_near(self) -> bool {
         self.near().abs() < EXACT_FLOAT

@@ -1,7 +1,7 @@
 use fearless_simd::Simd;
 
 use super::blocks::Blocks;
-use super::habits::{Habit, Habits, Lessons};
+use super::habits::{Habit, Habits, Lessons, Names};
 use super::seen::{Kind, Seen};
 use super::{DEEPEST, NotJson, Visits};
 use crate::fold::fold_into;
@@ -125,10 +125,12 @@ impl<'a, S: Simd> Reader<'a, S> {
         loop {
             let edge;
             (at, edge) = match habits.get(turn) {
-                Some(habit) if habit.is_at(document, at) => (at + habit.length, habit.edge(trie)),
+                Some(habit) if habit.is_at(document, at) => {
+                    turn += 1;
+                    (at + habit.length, habit.edge(trie))
+                }
                 _ => self.name(at, node, habits, &mut turn)?,
             };
-            turn += 1;
             let mut first = document.get(at);
             if first.is_some_and(|first| *first <= b' ') {
                 at = blank(document, at);
@@ -168,17 +170,17 @@ impl<'a, S: Simd> Reader<'a, S> {
     }
 
     /// Reads the name that begins at `at`, or behind blanks there, and was perhaps not expected: where it ends, colon
-    /// included, and what it leads to.
+    /// included, and what it leads to. `turn` becomes the number of the name that is expected next.
     fn name(
         &mut self,
         at: usize,
         node: &Node,
-        habits: &[Habit],
+        habits: &Names,
         turn: &mut usize,
     ) -> Option<(usize, Option<&'a Edge>)> {
         let at = blank(self.document, at);
-        if let Some((ahead, habit)) = Habit::ahead(habits, *turn, self.document, at) {
-            *turn = ahead;
+        if let Some((ahead, habit)) = habits.ahead(*turn, self.document, at) {
+            *turn = ahead + 1;
             return Some((at + habit.length, habit.edge(self.trie)));
         }
         if self.document.get(at) != Some(&b'"') {
@@ -194,15 +196,33 @@ impl<'a, S: Simd> Reader<'a, S> {
             fold_into(self.unescaped, self.name);
             self.trie.edge(node, self.name)
         } else {
-            let edge = self.trie.edge(node, name);
-            *turn = self.lessons.learn(habits, node, *turn, name, edge);
-            edge
+            self.unexpected_name(node, name, habits, turn)
         };
         let colon = blank(self.document, end + 1);
         if self.document.get(colon) != Some(&b':') {
             return self.fail(colon, "something else than a colon");
         }
         Some((colon + 1, edge))
+    }
+
+    /// What a name leads to that was not expected at this turn: ASCII and as the document spells it.
+    fn unexpected_name(
+        &mut self,
+        node: &Node,
+        name: &[u8],
+        habits: &Names,
+        turn: &mut usize,
+    ) -> Option<&'a Edge> {
+        let Some(habit) = Habit::of(name) else {
+            return self.trie.edge(node, name);
+        };
+        if let Some((known, habit)) = habits.find(*turn, &habit) {
+            *turn = known + 1;
+            return habit.edge(self.trie);
+        }
+        let edge = self.trie.edge(node, name);
+        self.lessons.learn(node, habits, habit, edge);
+        edge
     }
 
     /// Reads a member of an object for all that its name leads to.

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use crate::index::trie::{Edge, Node, Trie};
 
 /// The names that objects had before, in their order: most documents name the same things in the same order again, and a
@@ -7,9 +9,17 @@ pub(crate) struct Habits {
     /// Which trie they are about.
     trie: u64,
     /// For each node what the objects there had.
-    nodes: Vec<Vec<Habit>>,
+    nodes: Vec<Names>,
     /// How many names are kept in all.
     kept: usize,
+}
+
+/// The names that objects at one node had.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Names {
+    all: Vec<Habit>,
+    /// What the text of each begins with, all near at hand for those that are none of them.
+    heads: Vec<u64>,
 }
 
 /// A name that was met.
@@ -52,28 +62,16 @@ impl Habit {
         differs == 0
     }
 
-    /// The next name that the document has at `at`, of a few from `turn` on, and its number: some are left out in some
-    /// documents.
-    #[inline]
-    pub(crate) fn ahead<'h>(
-        habits: &'h [Self],
-        turn: usize,
-        document: &[u8],
-        at: usize,
-    ) -> Option<(usize, &'h Self)> {
-        const FEW: usize = 6;
-        let few = habits.iter().enumerate().skip(turn).take(FEW);
-        few.into_iter().find(|(_, habit)| habit.is_at(document, at))
-    }
-
     /// What the name leads to.
     #[inline(always)]
     pub(crate) fn edge<'t>(&self, trie: &'t Trie) -> Option<&'t Edge> {
         (self.edge != NOWHERE).then(|| trie.edge_at(self.edge))
     }
 
-    /// Nothing if the name is too long.
-    fn of(name: &[u8], edge: Option<&Edge>) -> Option<Self> {
+    /// A name that leads to nothing yet; nothing if it is too long.
+    ///
+    /// It is ASCII and as the document spells it.
+    pub(crate) fn of(name: &[u8]) -> Option<Self> {
         let length = name.len() + 3;
         let (mut text, mut mask) = ([0; 32], [0; 32]);
         text.get_mut(..length)?[0] = b'"';
@@ -84,8 +82,52 @@ impl Habit {
             text: words(text),
             mask: words(mask),
             length,
-            edge: edge.map_or(NOWHERE, Edge::position),
+            edge: NOWHERE,
         })
+    }
+}
+
+impl Names {
+    /// The one that is expected as number `turn`.
+    #[inline(always)]
+    pub(crate) fn get(&self, turn: usize) -> Option<&Habit> {
+        self.all.get(turn)
+    }
+
+    /// The next one that the document has at `at`, of a few from number `turn` on, and its number: some are left out in
+    /// some documents.
+    #[inline]
+    pub(crate) fn ahead(&self, turn: usize, document: &[u8], at: usize) -> Option<(usize, &Habit)> {
+        const FEW: usize = 6;
+        let mut few = self.all.iter().enumerate().skip(turn).take(FEW);
+        few.find(|(_, habit)| habit.is_at(document, at))
+    }
+
+    /// The same name as another, and its number, of those from number `turn` on if there.
+    pub(crate) fn find(&self, turn: usize, other: &Habit) -> Option<(usize, &Habit)> {
+        let turn = turn.min(self.heads.len());
+        self.find_in(turn..self.heads.len(), other)
+            .or_else(|| self.find_in(0..turn, other))
+    }
+
+    fn find_in(&self, mut numbers: Range<usize>, other: &Habit) -> Option<(usize, &Habit)> {
+        let head = other.text[0];
+        while let Some(found) = self.heads[numbers.clone()]
+            .iter()
+            .position(|one| *one == head)
+        {
+            let number = numbers.start + found;
+            if self.all[number].text == other.text {
+                return Some((number, &self.all[number]));
+            }
+            numbers.start = number + 1;
+        }
+        None
+    }
+
+    fn push(&mut self, habit: Habit) {
+        self.heads.push(habit.text[0]);
+        self.all.push(habit);
     }
 }
 
@@ -106,23 +148,23 @@ impl Habits {
             self.kept = 0;
         }
         if self.nodes.len() < trie.len() {
-            self.nodes.resize(trie.len(), Vec::new());
+            self.nodes.resize(trie.len(), Names::default());
         }
     }
 
     /// What objects at a node had.
     #[inline(always)]
-    pub(crate) fn of(&self, node: &Node) -> &[Habit] {
+    pub(crate) fn of(&self, node: &Node) -> &Names {
         &self.nodes[node.number() as usize]
     }
 
     /// Keeps what a document taught.
     pub(crate) fn keep(&mut self, lessons: &mut Lessons) {
         for (node, habit) in lessons.0.drain(..) {
-            let habits = &mut self.nodes[node as usize];
-            let known = habits.iter().any(|known| known.text == habit.text);
-            if !known && habits.len() < MOST && self.kept < MOST_OF_ALL {
-                habits.push(habit);
+            let names = &mut self.nodes[node as usize];
+            let is_new = names.find(0, &habit).is_none();
+            if is_new && names.all.len() < MOST && self.kept < MOST_OF_ALL {
+                names.push(habit);
                 self.kept += 1;
             }
         }
@@ -134,30 +176,18 @@ impl Habits {
 pub(crate) struct Lessons(Vec<(u32, Habit)>);
 
 impl Lessons {
-    /// Takes notice of a name that was not expected as number `turn`; says which number it is.
-    ///
-    /// It is ASCII and as the document spells it.
+    /// Takes notice of a name that is none of those that objects at the node had before, and of what it leads to.
     pub(crate) fn learn(
         &mut self,
-        habits: &[Habit],
         node: &Node,
-        turn: usize,
-        name: &[u8],
+        names: &Names,
+        mut habit: Habit,
         edge: Option<&Edge>,
-    ) -> usize {
-        let Some(habit) = Habit::of(name, edge) else {
-            return turn;
-        };
-        // It more likely comes behind what was met than before.
-        let (before, behind) = habits.split_at(turn.min(habits.len()));
-        let find = |habits: &[Habit]| habits.iter().position(|known| known.text == habit.text);
-        let known = find(behind)
-            .map(|found| before.len() + found)
-            .or_else(|| find(before));
-        if known.is_none() && habits.len() < MOST && self.0.len() < MOST_AT_ONCE {
+    ) {
+        if names.all.len() < MOST && self.0.len() < MOST_AT_ONCE {
+            habit.edge = edge.map_or(NOWHERE, Edge::position);
             self.0.push((node.number(), habit));
         }
-        known.unwrap_or(turn)
     }
 }
 
@@ -167,13 +197,18 @@ mod tests {
     use crate::index::trie::{ROOT, TrieBuilder};
     use crate::path::Path;
 
-    /// What is kept of one object with these names.
-    fn kept(habits: &mut Habits, trie: &Trie, names: &[&str]) -> Vec<usize> {
+    /// Keeps what one object with these names teaches; says which are known already.
+    fn kept(habits: &mut Habits, trie: &Trie, names: &[&str]) -> Vec<Option<usize>> {
         let (root, mut lessons) = (trie.node(ROOT), Lessons::default());
         habits.clear(trie);
         let turns = (0..).zip(names).map(|(turn, name)| {
-            let edge = trie.edge(root, name.as_bytes());
-            lessons.learn(habits.of(root), root, turn, name.as_bytes(), edge)
+            let habit = Habit::of(name.as_bytes())?;
+            let known = habits.of(root);
+            if let Some((turn, _)) = known.find(turn, &habit) {
+                return Some(turn);
+            }
+            lessons.learn(root, known, habit, trie.edge(root, name.as_bytes()));
+            None
         });
         let turns = turns.collect();
         habits.keep(&mut lessons);
@@ -191,9 +226,11 @@ mod tests {
         let trie = trie();
         let mut habits = Habits::default();
         kept(&mut habits, &trie, &["id", "Region", "id"]);
-        assert_eq!(kept(&mut habits, &trie, &["id", "id", "Region"]), [0, 0, 1]);
-        let [id, region] = habits.of(trie.node(ROOT)) else {
-            panic!("two names are kept");
+        let turns = kept(&mut habits, &trie, &["id", "id", "Region", "region"]);
+        assert_eq!(turns, [Some(0), Some(0), Some(1), None]);
+        let names = habits.of(trie.node(ROOT));
+        let [id, region, _] = names.all.as_slice() else {
+            panic!("three names are kept");
         };
         let document = b"{\"Region\": \"eu-central-1\", and so on until here";
         assert!(region.is_at(document, 1));
@@ -205,8 +242,7 @@ mod tests {
         assert!(!region.is_at(document, 0));
         assert!(!region.is_at(b"{\"region\": \"eu-central-1\", and so on until", 1));
         assert!(!region.is_at(&document[..32], 1));
-        let all = habits.of(trie.node(ROOT));
-        let ahead = |turn| Habit::ahead(all, turn, document, 1).map(|(ahead, _)| ahead);
+        let ahead = |turn| names.ahead(turn, document, 1).map(|(ahead, _)| ahead);
         assert_eq!([0, 1, 2].map(ahead), [Some(1), Some(1), None]);
     }
 

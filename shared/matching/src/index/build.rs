@@ -1,5 +1,4 @@
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
 use super::edges::{Edges, Side};
 use super::hash;
@@ -23,7 +22,8 @@ pub(crate) struct Set<'a> {
     pub(crate) conditions: &'a [Code],
 }
 
-/// Files every set under the condition that a document is least likely to fulfil.
+/// Files every set under the condition by which it costs least to look at it, mostly the one that a document is least likely
+/// to fulfil.
 pub(crate) fn build(conditions: &Conditions, trie: TrieBuilder, sets: &[Set<'_>]) -> Index {
     let (trie, slots) = trie.finish();
     let mut builder = Builder::new(conditions, trie, slots as usize);
@@ -62,14 +62,6 @@ impl Place {
     }
 }
 
-/// What is known of all needles of a slot that grams of one length find.
-struct Needles {
-    /// Each of them has a rare gram with one of these in its middle.
-    middles: Bytes,
-    /// Of the bytes of the needles, for want of the texts that they are looked for in.
-    frequencies: Frequencies,
-}
-
 struct Builder<'a> {
     conditions: &'a Conditions,
     index: Index,
@@ -78,8 +70,6 @@ struct Builder<'a> {
     /// What is looked up, and where the pivot found there lies.
     keys: Vec<(u64, u32)>,
     details: Vec<Details>,
-    /// For each slot the grams of each length that are looked up, to be screened.
-    grams: Vec<(u32, u8, u64)>,
     /// For each slot the prefixes that are looked up.
     prefixes: Vec<(u32, Box<str>)>,
     /// The same of suffixes.
@@ -123,7 +113,6 @@ impl<'a> Builder<'a> {
             pivots: Vec::new(),
             keys: Vec::new(),
             details,
-            grams: Vec::new(),
             prefixes: Vec::new(),
             suffixes: Vec::new(),
             fours: count_fours(conditions),
@@ -349,16 +338,24 @@ impl<'a> Builder<'a> {
 
     fn finish(mut self) -> Index {
         let counts = self.count_grams();
-        let needles = self.needles_of_slots(&counts);
+        let mut sought = Vec::new();
         for (code, pivot) in std::mem::take(&mut self.pivots) {
-            self.enter(code, pivot, &counts, &needles);
+            let slot = self.conditions.slot(code);
+            match rare_grams(slot, &self.needles(code), &counts).next() {
+                Some((_, length, _)) => sought.push((slot, length, pivot, code)),
+                None => self.enter(code, pivot),
+            }
+        }
+        sought.sort_unstable();
+        for alike in sought.chunk_by(|left, right| (left.0, left.1) == (right.0, right.1)) {
+            self.enter_sought(alike, &counts);
         }
         self.link();
         assert!(
             u32::try_from(self.index.records.len()).is_ok(),
             "the sets of all rules take less than 16 GiB"
         );
-        self.screen(&needles);
+        self.screen_edges();
         for (slot, mut details) in self.details.into_iter().enumerate() {
             let Slot {
                 looks,
@@ -391,41 +388,6 @@ impl<'a> Builder<'a> {
         counts
     }
 
-    /// What the grams of each length that find needles should have in their middle, for each slot: few places of a text have
-    /// a rare byte, and only these need be looked at.
-    fn needles_of_slots(&self, counts: &[u32]) -> BTreeMap<(u32, u8), Needles> {
-        let mut all = BTreeMap::<(u32, u8), (Vec<Bytes>, Frequencies)>::new();
-        for (code, _) in &self.pivots {
-            let slot = self.conditions.slot(*code);
-            let needles = self.needles(*code);
-            let mut bytes = Bytes::default();
-            let mut longest = None;
-            for (_, length, gram) in rare_grams(slot, &needles, counts) {
-                bytes.insert(middle(gram, length));
-                longest = Some(length);
-            }
-            if let Some(length) = longest {
-                let (sets, frequencies) = all.entry((slot, length)).or_default();
-                sets.push(bytes);
-                for needle in &needles {
-                    frequencies.count(needle.as_bytes());
-                }
-            }
-        }
-        all.into_iter()
-            .map(|(key, (mut sets, frequencies))| {
-                let middles = cover(&mut sets, &frequencies);
-                (
-                    key,
-                    Needles {
-                        middles,
-                        frequencies,
-                    },
-                )
-            })
-            .collect()
-    }
-
     /// The folded texts that must all be somewhere in a value; none if others than their grams find it.
     fn needles(&self, code: Code) -> Vec<Box<str>> {
         match self.conditions.asked(code) {
@@ -437,38 +399,64 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Makes a pivot findable.
-    fn enter(
-        &mut self,
-        code: Code,
-        pivot: u32,
-        counts: &[u32],
-        all: &BTreeMap<(u32, u8), Needles>,
-    ) {
-        let slot = self.conditions.slot(code);
-        let needles = self.needles(code);
-        if !needles.is_empty() {
-            let rarest = rare_grams(slot, &needles, counts)
-                .filter_map(|(at, length, gram)| {
-                    let Needles {
-                        middles,
-                        frequencies,
-                    } = all.get(&(slot, length))?;
-                    let middle = middle(gram, length);
-                    let key = (counts[place(slot, length, gram)], frequencies.of(middle));
-                    middles.has(middle).then_some((key, at, length, gram))
-                })
-                .min();
-            if let Some((_, at, length, gram)) = rarest {
-                if let Asked::Text(..) = self.conditions.asked(code) {
-                    self.index.records[pivot as usize + pivot::NEEDLE_AT] = at;
-                }
-                self.key(slot, gram, key::gram(usize::from(length)), pivot);
-                self.grams.push((slot, length, gram));
-                self.index.slots[slot as usize].looks |= look::GRAMS;
-            }
+    /// Makes pivots of one slot findable that grams of one length find: each by its slot, that length, where it lies, and its
+    /// code.
+    ///
+    /// Of the grams of each that are about as rare, one is taken that has one of few and rare bytes in its middle: then only
+    /// few places of a text need be looked at.
+    fn enter_sought(&mut self, sought: &[(u32, u8, u32, Code)], counts: &[u32]) {
+        let Some((slot, length, ..)) = sought.first().copied() else {
             return;
+        };
+        // For want of the texts that the needles are looked for in, of these themselves.
+        let mut frequencies = Frequencies::default();
+        let mut sets = Vec::new();
+        for (_, _, _, code) in sought {
+            let needles = self.needles(*code);
+            let mut bytes = Bytes::default();
+            for (_, _, gram) in rare_grams(slot, &needles, counts) {
+                bytes.insert(middle(gram, length));
+            }
+            sets.push(bytes);
+            for needle in &needles {
+                frequencies.count(needle.as_bytes());
+            }
         }
+        let cover = cover(sets, &frequencies);
+        let middles = Middles::new(cover, &frequencies);
+        let mut grams = Vec::new();
+        for (_, _, pivot, code) in sought {
+            let needles = self.needles(*code);
+            let rarest = rare_grams(slot, &needles, counts)
+                .filter(|(_, _, gram)| middles.is_none() || cover.has(middle(*gram, length)))
+                .min_by_key(|(_, _, gram)| {
+                    let count = counts[place(slot, length, *gram)];
+                    (count, frequencies.of(middle(*gram, length)))
+                });
+            let Some((at, _, gram)) = rarest else {
+                continue;
+            };
+            if let Asked::Text(..) = self.conditions.asked(*code) {
+                self.index.records[*pivot as usize + pivot::NEEDLE_AT] = at;
+            }
+            self.key(slot, gram, key::gram(usize::from(length)), *pivot);
+            grams.push(gram);
+        }
+        grams.sort_unstable();
+        grams.dedup();
+        self.index.slots[slot as usize].looks |= look::GRAMS;
+        let screen = Screen::of_grams(&grams, length, middles);
+        let details = &mut self.details[slot as usize];
+        match length {
+            8 => details.eight_screen = Some(screen),
+            4 => details.four_screen = Some(screen),
+            _ => details.short_screens.push(screen),
+        }
+    }
+
+    /// Makes a pivot findable that no gram finds.
+    fn enter(&mut self, code: Code, pivot: u32) {
+        let slot = self.conditions.slot(code);
         let conditions = self.conditions;
         let looks = match conditions.asked(code) {
             Asked::Text(operator, text) if operator == TextOperator::Equals || !text.is_empty() => {
@@ -566,33 +554,8 @@ impl<'a> Builder<'a> {
         self.index.table = table;
     }
 
-    /// Gives each slot one filter for each length of grams.
-    fn screen(&mut self, needles: &BTreeMap<(u32, u8), Needles>) {
-        self.grams.sort_unstable();
-        self.grams.dedup();
-        let mut grams = self.grams.as_slice();
-        while let Some((slot, length, _)) = grams.first() {
-            let count = grams
-                .iter()
-                .take_while(|other| (&other.0, &other.1) == (slot, length))
-                .count();
-            let (group, rest) = grams.split_at(count);
-            let group: Vec<u64> = group.iter().map(|(_, _, gram)| *gram).collect();
-            let middles = needles.get(&(*slot, *length)).and_then(
-                |Needles {
-                     middles,
-                     frequencies,
-                 }| Middles::new(*middles, frequencies),
-            );
-            let screen = Screen::of_grams(&group, *length, middles);
-            let details = &mut self.details[*slot as usize];
-            match length {
-                8 => details.eight_screen = Some(screen),
-                4 => details.four_screen = Some(screen),
-                _ => details.short_screens.push(screen),
-            }
-            grams = rest;
-        }
+    /// Gives each slot filters for the beginnings and ends that are looked up.
+    fn screen_edges(&mut self) {
         for (slot, prefixes) in edges(Side::Start, &mut self.prefixes) {
             self.details[slot as usize].prefixes = Some(prefixes);
         }
@@ -637,7 +600,9 @@ fn judge(operator: TextOperator, text: &str) -> Option<(u32, u32, u32, u32)> {
 /// Whether a trait tells of most documents that a condition does not hold.
 fn is_told(asked: Asked<'_>) -> bool {
     match asked {
-        Asked::Text(operator, text) => operator != TextOperator::Contains && !text.is_empty(),
+        Asked::Text(TextOperator::Equals, _) => true,
+        Asked::Text(TextOperator::StartsWith | TextOperator::EndsWith, text) => !text.is_empty(),
+        Asked::Text(TextOperator::Contains, _) => false,
         Asked::Other(test) => matches!(test, Test::Compare(_, _, Reading::Any)),
     }
 }

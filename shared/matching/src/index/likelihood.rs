@@ -18,20 +18,20 @@ pub(super) fn likelihoods(conditions: &Conditions, slots: usize, sets: &[Set<'_>
     for code in sets.iter().flat_map(|set| set.conditions) {
         uses[conditions.ordinal(*code)] += 1;
     }
-    let mut places = vec![Place::default(); slots];
+    let mut samples = vec![Sample::default(); slots];
     let all = || conditions.codes().zip(uses.iter().copied());
     for (code, uses) in all() {
-        places[conditions.slot(code) as usize].uses += uses;
+        samples[conditions.slot(code) as usize].count(conditions.asked(code), uses);
     }
     for (code, uses) in all() {
-        places[conditions.slot(code) as usize].add(conditions.asked(code), uses);
+        samples[conditions.slot(code) as usize].add(conditions.asked(code), uses);
     }
-    for place in &mut places {
-        place.numbers.settle();
+    for sample in &mut samples {
+        sample.numbers.settle();
     }
     let likely = |(code, uses): (Code, u32)| {
-        let place = &places[conditions.slot(code) as usize];
-        place.likely(conditions.asked(code), uses)
+        let sample = &samples[conditions.slot(code) as usize];
+        sample.likely(conditions.asked(code), uses)
     };
     all().map(likely).collect()
 }
@@ -41,21 +41,35 @@ const DOUBT: u32 = 16;
 
 /// What rules ask for at one place.
 #[derive(Debug, Clone, Default)]
-struct Place {
+struct Sample {
     /// How often rules ask for anything.
     uses: u32,
     texts: Texts,
     numbers: Numbers,
 }
 
-impl Place {
+impl Sample {
+    /// Counts what is asked so often; before any of it is added.
+    fn count(&mut self, asked: Asked<'_>, uses: u32) {
+        self.uses += uses;
+        let texts = match asked {
+            Asked::Text(operator, _) => {
+                self.texts.needles += usize::from(operator == TextOperator::Contains);
+                1
+            }
+            Asked::Other(Test::In(List::Texts(texts))) => texts.len() as u64,
+            Asked::Other(_) => 0,
+        };
+        self.texts.total += u64::from(uses) * texts;
+    }
+
     /// Takes notice of what is asked so often.
     fn add(&mut self, asked: Asked<'_>, uses: u32) {
         match asked {
-            Asked::Text(_, text) => self.texts.add(&fold(text), uses, self.uses),
+            Asked::Text(_, text) => self.texts.add(&fold(text), uses),
             Asked::Other(Test::In(List::Texts(texts))) => {
                 for text in texts {
-                    self.texts.add(text, uses, self.uses);
+                    self.texts.add(text, uses);
                 }
             }
             Asked::Other(Test::Compare(_, number, _)) => self.numbers.all.push((*number, uses)),
@@ -69,7 +83,7 @@ impl Place {
 
     /// How likely a condition that is used so often is fulfilled.
     fn likely(&self, asked: Asked<'_>, uses: u32) -> f32 {
-        /// By how many letters a text has that need only be somewhere.
+        /// By how many bytes a text has that need only be somewhere.
         const ANYWHERE: [f32; 4] = [0.9, 0.6, 0.3, 0.1];
         /// The same of a text at the beginning or the end.
         const AT_END: [f32; 4] = [0.9, 0.3, 0.1, 0.03];
@@ -100,12 +114,13 @@ impl Place {
                     .unwrap_or(0.95),
                 Test::Cidr(networks) => 0.05 * networks.len() as f32,
                 Test::Matches(pattern) => {
-                    let longest = pattern.literals.iter().max_by_key(|text| text.len());
-                    longest.map_or(0.9, |text| {
+                    let likely = |text: &str| {
                         let within = self.texts.share(TextOperator::Contains, text);
                         // It costs more to be sure of it than of others.
                         at_least(&ANYWHERE, text, f32::max(0.1, 6.0 * within))
-                    })
+                    };
+                    let all = pattern.literals.iter().map(|text| likely(text));
+                    all.fold(0.9, f32::min)
                 }
                 Test::Exists(true) => 0.7,
                 Test::NotIn(_) => 0.9,
@@ -123,26 +138,46 @@ struct Texts {
     all: Vec<u8>,
     /// Behind each text, and how often it was drawn.
     ends: Vec<(usize, u32)>,
+    /// How often texts are asked for in all, and how often those were that were added so far.
+    total: u64,
     uses: u64,
-    drawn: u32,
+    /// Texts that others are asked to have.
+    needles: usize,
+    /// How often any text was drawn, and how often one that is kept.
+    drawn: u64,
+    kept: u32,
 }
 
 impl Texts {
     /// Texts that are drawn.
-    const MOST: u32 = 256;
-    /// Bytes of them that are kept, so that few rules with long texts do not make compiling slow.
-    const MOST_BYTES: usize = 1 << 14;
+    const MOST: u64 = 256;
+    /// Bytes of them that are kept in all.
+    const MOST_BYTES: usize = 1 << 13;
+    /// Bytes that are gone through for all needles together: of many, each is looked for in fewer texts.
+    const MOST_WORK: usize = 1 << 28;
+    /// Bytes that are kept of the beginning of a text, and of its end, if it is longer than both together.
+    const PART: usize = 48;
 
-    /// Takes notice of a folded text that is asked for so often, of so many uses.
-    fn add(&mut self, text: &str, uses: u32, all: u32) {
+    /// Takes notice of a folded text that is asked for so often.
+    fn add(&mut self, text: &str, uses: u32) {
         self.uses += u64::from(uses);
-        let drawn = (self.uses * u64::from(Self::MOST) / u64::from(all.max(Self::MOST))) as u32;
-        let times = drawn - self.drawn;
+        let drawn = self.uses * Self::MOST / self.total.max(Self::MOST);
+        let times = (drawn - self.drawn) as u32;
         self.drawn = drawn;
-        if times > 0 && self.all.len() + text.len() < Self::MOST_BYTES {
-            self.all.extend_from_slice(text.as_bytes());
+        let bytes = text.as_bytes();
+        let (start, end) = match bytes.len() {
+            length if length > 2 * Self::PART => {
+                (&bytes[..Self::PART], &bytes[length - Self::PART..])
+            }
+            _ => (bytes, &[][..]),
+        };
+        let room = (Self::MOST_WORK / self.needles.max(1)).min(Self::MOST_BYTES);
+        if times > 0 && self.all.len() + start.len() + end.len() < room {
+            self.all.extend_from_slice(start);
+            self.all.extend_from_slice(end);
             self.all.push(0);
             self.ends.push((self.all.len(), times));
+            self.kept += times;
         }
     }
 
@@ -155,7 +190,7 @@ impl Texts {
             TextOperator::EndsWith => self.those(|text| text.ends_with(expected)),
             TextOperator::Equals => self.those(|text| text == expected),
         };
-        related as f32 / (self.drawn + DOUBT) as f32
+        related as f32 / (self.kept + DOUBT) as f32
     }
 
     fn those(&self, are: impl Fn(&[u8]) -> bool) -> u32 {
@@ -329,12 +364,34 @@ mod tests {
     }
 
     #[test]
-    fn long_texts_are_left_out() {
-        let long = "long".repeat(10_000);
-        let texts = (0..300).map(|number| (Operator::Equals, json!(format!("{long}{number}"))));
-        let all: Vec<_> = texts
-            .chain([(Operator::Contains, json!("longlong"))])
-            .collect();
-        assert!(of(&all)[300] < 0.05);
+    fn of_long_texts_the_beginning_and_the_end_are_known() {
+        let texts = (0..300).map(|number| {
+            let text = format!("begin{}{number}end", "long".repeat(10_000));
+            (Operator::Equals, json!(text))
+        });
+        let parts = [
+            (Operator::StartsWith, json!("beginlong")),
+            (Operator::EndsWith, json!("end")),
+            (Operator::Contains, json!("longlong")),
+        ];
+        let likely = of(&parts.into_iter().chain(texts).collect::<Vec<_>>());
+        assert_eq!(likely[..3], [0.95; 3]);
+    }
+
+    #[test]
+    fn every_text_of_a_list_counts() {
+        let lists = (0..10).map(|list| {
+            let texts: Vec<String> = (0..1_000)
+                .map(|text| format!("bucket-{list}-{text}"))
+                .collect();
+            (Operator::In, json!(texts))
+        });
+        let parts = [
+            (Operator::StartsWith, json!("bucket-")),
+            (Operator::StartsWith, json!("bucket-9-")),
+        ];
+        let likely = of(&parts.into_iter().chain(lists).collect::<Vec<_>>());
+        assert_eq!(likely[0], 0.95);
+        assert!((0.2..0.35).contains(&likely[1]), "{}", likely[1]);
     }
 }

@@ -269,6 +269,80 @@ proptest! {
     }
 }
 
+/// Texts of one alphabet, made of few letters, so that they have parts in common.
+fn pieces() -> impl Strategy<Value = String> {
+    let of = |letters: &'static str| {
+        prop::collection::vec(
+            prop::sample::select(letters.chars().collect::<Vec<_>>()),
+            0..30,
+        )
+    };
+    prop_oneof![
+        4 => of("abcdE -/"),
+        2 => of("ab"),
+        1 => of("aäÖß-"),
+        1 => of("дЖя "),
+        1 => of("漢字a\u{1F600}"),
+    ]
+    .prop_map(|letters| letters.into_iter().collect())
+}
+
+/// A condition that asks for parts of a text.
+fn searches() -> impl Strategy<Value = Condition> {
+    let pattern = prop::collection::vec(pieces(), 1..4).prop_map(|pieces| {
+        pieces
+            .iter()
+            .map(|piece| regex::escape(piece))
+            .collect::<Vec<_>>()
+            .join(".*")
+    });
+    let asked = prop_oneof![
+        8 => (Just(Operator::Contains), pieces()),
+        2 => (Just(Operator::Matches), pattern),
+        1 => (Just(Operator::StartsWith), pieces()),
+        1 => (Just(Operator::EndsWith), pieces()),
+        1 => (Just(Operator::Equals), pieces()),
+    ];
+    (prop::sample::select(vec!["a", "b"]), asked).prop_map(|(field, (operator, value))| Condition {
+        field: field.to_owned(),
+        operator,
+        value: value.into(),
+        value_type: None,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases().div_ceil(8), ..ProptestConfig::default() })]
+
+    #[test]
+    fn many_needles_are_found_as_a_naive_reading_finds_them(
+        sets in prop::collection::vec(prop::collection::vec(searches(), 1..3), 3..200),
+        fillers in prop::collection::vec(pieces(), 0..4),
+        taken in prop::collection::vec(any::<prop::sample::Index>(), 1..6),
+    ) {
+        let rules: Vec<Rule> = (0..)
+            .zip(sets)
+            .map(|(number, set)| Rule { name: format!("rule {number}"), sets: vec![set] })
+            .filter(|rule| compile(std::slice::from_ref(rule)).is_ok())
+            .collect();
+        let matcher = compile(&rules).expect("only checked rules are left");
+        let conditions: Vec<&Condition> = rules.iter().flat_map(|rule| &rule.sets[0]).collect();
+        let mut scratch = Scratch::default();
+        for taken in taken.iter().filter(|_| !conditions.is_empty()) {
+            // What two rules ask for, with something else between and around.
+            let at = taken.index(conditions.len());
+            let wanted = |at: usize| conditions[at % conditions.len()].value.as_str().unwrap_or_default();
+            let text = format!("{}{}{}{}", fillers.concat(), wanted(at), fillers.first().map_or("", String::as_str), wanted(at + 1));
+            let document = json!({"a": text, "b": [wanted(at + 2), text.to_uppercase()]});
+            let expected: Vec<usize> =
+                (0..rules.len()).filter(|rule| reference::rule_matches(&rules[*rule], &document)).collect();
+            prop_assert_eq!(matcher.matches_value(&document, &mut scratch), &expected, "{}", document);
+            let text = document.to_string();
+            prop_assert_eq!(matcher.matches_bytes(text.as_bytes(), &mut scratch), Ok(&expected[..]), "{}", text);
+        }
+    }
+}
+
 /// Values of which hundreds differ, some of them equal in one type and not in another.
 fn many() -> impl Strategy<Value = Value> {
     (0..400i32, 0..8).prop_map(|(number, form)| match form {
