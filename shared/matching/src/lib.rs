@@ -132,7 +132,7 @@
 //! about, with their foldings, come to more than 4 GiB is asked rule by rule. Once a [`Scratch`] has seen documents
 //! alike, matching allocates nothing, but for an object with ambiguous names, and for a value parsed before that nests deeper
 //! than 128. A matcher does not change: other rules are compiled anew, 100,000 in
-//! a tenth to a third of a second.
+//! a tenth to half a second, and in up to a second if they have as many needles on one path.
 //!
 //! ## Figures
 //! Events a second, reading included, of made-up findings of 5.4 KB on one of two cores of 2.8 GHz, and how often that is what
@@ -142,16 +142,16 @@
 //!
 //! | rules | 10 | 1,000 | 10,000 | 100,000 |
 //! |---|---|---|---|---|
-//! | mixed, a hundred matches of 100,000 | 550,000 = 2.1 × | 290,000 = 1.09 × | 197,000 = 0.75 × | 81,000 = 0.31 × |
-//! | typical, most with something rare, eight matches | 560,000 = 2.1 × | 312,000 = 1.17 × | 240,000 = 0.90 × | 138,000 = 0.52 × |
-//! | selective, each with something rare | | 382,000 = 1.45 × | 264,000 = 1.00 × | 157,000 = 0.62 × |
-//! | wide, on every field, texts in arrays too, 170 matches | 284,000 = 0.93 × | 92,000 = 0.31 × | 53,000 = 0.18 × | 10,000 = 0.03 × |
-//! | an account each | | 650,000 = 2.4 × | 590,000 = 2.3 × | 540,000 = 2.0 × |
+//! | mixed, a hundred matches of 100,000 | 630,000 = 2.1 × | 340,000 = 1.15 × | 228,000 = 0.77 × | 90,000 = 0.30 × |
+//! | typical, most with something rare, eight matches | 645,000 = 2.1 × | 378,000 = 1.26 × | 281,000 = 0.93 × | 160,000 = 0.54 × |
+//! | selective, each with something rare | 610,000 = 2.0 × | 430,000 = 1.43 × | 305,000 = 1.02 × | 196,000 = 0.65 × |
+//! | wide, on every field, texts in arrays too, 170 matches | 285,000 = 0.95 × | 107,000 = 0.36 × | 70,000 = 0.24 × | 22,000 = 0.07 × |
+//! | an account each | 780,000 = 2.6 × | 735,000 = 2.4 × | 640,000 = 2.1 × | 580,000 = 1.9 × |
 //!
-//! Of findings parsed before, 62,000 to 330,000, and 9,000 to 76,000 of the wide mix. At 100,000 rules the index takes 116 to
-//! 176 bytes a rule. How fast it is depends on the rules: on how much of a document they have read, and on how many pivots hold
-//! of it. Rules as people write them ask for few fields and have conditions in common; those of the wide mix, which was
-//! measured on a core of 2.6 GHz, ask for every field that varies and have next to nothing in common.
+//! Of findings parsed before, 60,000 to 310,000, and 17,000 to 75,000 of the wide mix. At 100,000 rules the index takes 116 to
+//! 168 bytes a rule. How fast it is depends on the rules: on how much of a document they have read, and on how many pivots hold
+//! of it. Rules as people write them ask for few fields and have conditions in common; those of the wide mix ask for every field
+//! that varies and have next to nothing in common.
 //!
 //! Worst cases, on one of two cores of 2.6 GHz, and how many times as long as `sonic-rs` takes that merely parses the same
 //! document, in the same run (`cargo run --release -p quench-matching --example worst`; the best of 25 rounds in turn counts):
@@ -177,7 +177,7 @@
 //! | 120,000 numbers, 10,000 rules that ask for two of them each | 21 ms | 18 × |
 //! | 120,000 texts, 100 rules that ask for one and for parts of others | 14 ms | 5 × |
 //! | one text of 5 MB, 100,000 needles, of which it has 68,000 | 36 ms | 32 × |
-//! | one text of 5 MB, 100,000 needles of 14 letters a and b (16,384 differ), such a text | 2.0 s | 1,600 × |
+//! | one text of 5 MB, 100,000 needles of 14 letters a and b (16,384 differ), such a text | 2.2 s | 1,750 × |
 //! | one text of 5 MB, 1,000 rules that ask for its beginning, its end, a whole text or another one | 1.0 ms | 1.5 × |
 //! | one text of 5 MB, 100 regular expressions that require no text | 10 ms | 13 × |
 //! | 100 levels that rules ask about, and 100,000 that none does | 14 µs | `sonic-rs` runs out of stack |
