@@ -28,13 +28,16 @@ impl Bytes {
     }
 
     fn all(self) -> impl Iterator<Item = u8> {
-        (0..).step_by(64).zip(self.0).flat_map(|(first, mut bits)| {
-            std::iter::from_fn(move || {
-                let lowest = bits.checked_sub(1).map(|_| bits.trailing_zeros())?;
-                bits &= bits - 1;
-                Some(first + lowest as u8)
+        [0, 64, 128, 192]
+            .into_iter()
+            .zip(self.0)
+            .flat_map(|(first, mut bits)| {
+                std::iter::from_fn(move || {
+                    let lowest = bits.checked_sub(1).map(|_| bits.trailing_zeros())?;
+                    bits &= bits - 1;
+                    Some(first + lowest as u8)
+                })
             })
-        })
     }
 }
 
