@@ -67,9 +67,17 @@ fn five_hundred_ingests_survive_kills_at_random_moments() {
         }
     }
     assert!(killed > 0, "no process was hit");
-    quench.json(["ingest", "events"]);
-
-    let runs = quench.json(["runs", "list", "--limit", "10000"]);
+    // What was killed in the midst of a step waits a moment before it is tried again, and the command waits for its own runs
+    // only.
+    let mut runs = Vec::new();
+    for _ in 0..20 {
+        quench.json(["ingest", "events"]);
+        runs = quench.json(["runs", "list", "--limit", "10000"]);
+        if runs.iter().all(|run| run["state"]["is"] != "waiting") {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
     assert_eq!(runs.len(), EVENTS, "one run for each match");
     let mut of_findings = BTreeSet::new();
     for run in &runs {
