@@ -132,7 +132,7 @@
 //! about, with their foldings, come to more than 4 GiB is asked rule by rule. Once a [`Scratch`] has seen documents
 //! alike, matching allocates nothing, but for an object with ambiguous names, and for a value parsed before that nests deeper
 //! than 128. A matcher does not change: other rules are compiled anew, 100,000 in
-//! a tenth to half a second, and in up to a second if they have as many needles on one path.
+//! a tenth to half a second.
 //!
 //! ## Figures
 //! Events a second, reading included, of made-up findings of 5.4 KB on one of two cores of 2.8 GHz, and how often that is what
