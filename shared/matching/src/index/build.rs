@@ -135,15 +135,13 @@ impl<'a> Builder<'a> {
             .product();
         let cost = |code: &Code| {
             let likely = likely(code);
-            let asks = if told(code) {
-                (untold > 0, pass)
+            let (left, asked) = if told(code) {
+                (untold, pass)
             } else {
-                (untold > 1, pass * likely)
+                (untold - 1, pass * likely)
             };
-            match asks {
-                (true, asks) => likely + ASKING * asks,
-                (false, _) => likely,
-            }
+            let asking = if left > 0 { ASKING * asked } else { 0.0 };
+            likely + asking
         };
         set.conditions
             .iter()
