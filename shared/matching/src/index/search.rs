@@ -105,6 +105,9 @@ const BATCH: usize = 1024;
 /// Sets that are judged by traits of some slots: of more, all are noted at once.
 const FEW: u32 = 8;
 
+/// Words of records in a line of memory.
+const LINE: u32 = 16;
+
 /// A pivot that was found.
 #[derive(Debug, Clone, Copy)]
 struct Due {
@@ -422,6 +425,25 @@ impl<'a, S: Simd> Search<'a, S> {
     fn group(&mut self, group: Group, count: u32) {
         if count > 0 {
             self.batch.groups.push(Part { group, count });
+            if count > LINE / WORDS {
+                self.fetch_glances(group, count);
+            }
+        }
+    }
+
+    /// Has the glances of a group brought near, but for the first, which are where its pivot is.
+    #[inline(never)]
+    fn fetch_glances(&self, group: Group, count: u32) {
+        /// Lines that are worth it; the processor fetches by itself what follows.
+        const FEW: usize = 4;
+        let (records, level) = (&self.index.records, self.simd.level());
+        let behind = group.first + WORDS * count;
+        for at in (group.first..behind)
+            .step_by(LINE as usize)
+            .skip(1)
+            .take(FEW)
+        {
+            near::fetch(level, records, at as usize);
         }
     }
 
