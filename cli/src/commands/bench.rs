@@ -53,6 +53,11 @@ struct Line {
 }
 
 fn matching(scene: &Scene, arguments: &BenchMatch) -> anyhow::Result<Verdict> {
+    if cfg!(debug_assertions) {
+        scene.warn(
+            "this build is not optimised, and slow; `cargo run --release -- bench match` measures what counts",
+        );
+    }
     let findings = workload::findings(arguments.findings, 7);
     let parsed: Vec<Value> = findings
         .iter()
