@@ -101,7 +101,8 @@
 //!    rarest run of eight or four bytes: the screening by fragments of Wu and Manber ("A fast algorithm for multi-pattern
 //!    searching", 1994) in place of the automaton of Aho and Corasick, which takes memory for every byte of every needle. Of
 //!    runs about as rare, one is taken that has one of few bytes in its middle, if there are such that are rare: then texts
-//!    are searched for these bytes, and only looked at where they are. The outermost bytes of a text tell which
+//!    are searched for what the runs have in their middle, three bytes of them at sixty-four places at once (Qiu et al.,
+//!    "Teddy", ICPP 2021), and only looked at where that is. The outermost bytes of a text tell which
 //!    lengths of beginnings and ends it may have; and one bit says no of nearly all beginnings, ends and runs that are not
 //!    wanted. Comparisons lie in order. Conditions that hold of most values, such as `not_equals`, are keys for "there is a
 //!    value here"; sets of nothing but `exists: false` are asked of every document.

@@ -326,8 +326,8 @@ impl Seen {
     pub(crate) fn seal(&mut self, wants: &[u8], document: &[u8]) {
         // All that is noted is only looked at later, so this is early enough to find that places ran out.
         self.digest(wants, document);
-        // Parts are hashed in whole chunks, even the last ones.
-        self.texts.extend_from_slice(&[0; hash::CHUNK]);
+        // Parts are hashed, and looked through for grams, in whole chunks and a little more, even the last ones.
+        self.texts.extend_from_slice(&[0; hash::CHUNK + 2]);
     }
 
     /// Whether there was too much to be kept. Then nothing that was noted may be looked at.
@@ -347,7 +347,7 @@ impl Seen {
         }
     }
 
-    /// The folded text of a value and what lies behind; at least sixty-four bytes do once all is digested.
+    /// The folded text of a value and what lies behind; at least sixty-six bytes do once all is digested.
     #[inline]
     pub(crate) fn folded_and_behind(&self, value: &SeenValue) -> &[u8] {
         match value.folded {

@@ -3,7 +3,7 @@ use std::cmp::Reverse;
 use super::edges::{Edges, Side};
 use super::hash;
 use super::likelihood::likelihoods;
-use super::middles::{Bytes, Frequencies, Middles, cover};
+use super::middles::{Bytes, Frequencies, are_rare, cover};
 use super::screen::{Screen, few, gram_length, middle};
 use super::table::Table;
 use super::trie::{Trie, TrieBuilder};
@@ -421,12 +421,12 @@ impl<'a> Builder<'a> {
             }
         }
         let cover = cover(sets, &frequencies);
-        let middles = Middles::new(cover, &frequencies);
+        let rare = are_rare(cover, &frequencies);
         let mut grams = Vec::new();
         for (_, _, pivot, code) in sought {
             let needles = self.needles(*code);
             let rarest = rare_grams(slot, &needles, counts)
-                .filter(|(_, _, gram)| middles.is_none() || cover.has(middle(*gram, length)))
+                .filter(|(_, _, gram)| !rare || cover.has(middle(*gram, length)))
                 .min_by_key(|(_, _, gram)| {
                     let count = counts[place(slot, length, *gram)];
                     (count, frequencies.of(middle(*gram, length)))
@@ -443,7 +443,7 @@ impl<'a> Builder<'a> {
         grams.sort_unstable();
         grams.dedup();
         self.index.slots[slot as usize].looks |= look::GRAMS;
-        let screen = Screen::of_grams(&grams, length, middles);
+        let screen = Screen::of_grams(&grams, length, rare);
         let details = &mut self.details[slot as usize];
         match length {
             8 => details.eight_screen = Some(screen),
