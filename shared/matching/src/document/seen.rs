@@ -8,6 +8,9 @@ use crate::index::hash;
 use crate::number::Number;
 use crate::test::{Found, Scalar};
 
+/// Bytes that lie behind all folded texts: enough for a whole chunk, and a little more, even at the end of the last one.
+pub(crate) const BEHIND: usize = hash::CHUNK + 2;
+
 /// What is to be kept of the values of a slot, one bit each.
 pub(crate) mod wants {
     /// The text form of numbers and booleans.
@@ -327,7 +330,7 @@ impl Seen {
         // All that is noted is only looked at later, so this is early enough to find that places ran out.
         self.digest(wants, document);
         // Parts are hashed, and looked through for grams, in whole chunks and a little more, even the last ones.
-        self.texts.extend_from_slice(&[0; hash::CHUNK + 2]);
+        self.texts.extend_from_slice(&[0; BEHIND]);
     }
 
     /// Whether there was too much to be kept. Then nothing that was noted may be looked at.
@@ -347,7 +350,7 @@ impl Seen {
         }
     }
 
-    /// The folded text of a value and what lies behind; at least sixty-six bytes do once all is digested.
+    /// The folded text of a value and what lies behind; at least [`BEHIND`] bytes do once all is digested.
     #[inline]
     pub(crate) fn folded_and_behind(&self, value: &SeenValue) -> &[u8] {
         match value.folded {

@@ -2,6 +2,8 @@
 
 use fearless_simd::{Simd, SimdBase, SimdFrom, SimdMask, u8x16, u8x64};
 
+use crate::document::seen::BEHIND;
+
 /// A set of bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Bytes([u64; 4]);
@@ -148,6 +150,9 @@ const SIDE_BY_SIDE: usize = 3;
 
 /// Bytes that [`Middles::find`] looks at.
 pub(super) const WINDOW: usize = 64 + SIDE_BY_SIDE - 1;
+
+// Else the last grams of a text would not be looked for.
+const _: () = assert!(WINDOW <= BEHIND, "so much lies behind each text");
 
 /// Where in a gram of such a length the bytes begin that are looked at.
 #[inline(always)]

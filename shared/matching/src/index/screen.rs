@@ -58,7 +58,7 @@ impl Screen {
     }
 
     /// Notes where grams begin that pass, of the first so many, at most [`Self::STRETCH`]; says how many do. There are
-    /// sixty-six bytes more than those of the grams.
+    /// [`BEHIND`](crate::document::seen::BEHIND) bytes more than those of the grams.
     pub(super) fn places(
         &self,
         level: Level,
@@ -178,6 +178,7 @@ pub(super) fn gram_length(needle: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::seen::BEHIND;
     use proptest::prelude::*;
 
     proptest! {
@@ -191,7 +192,7 @@ mod tests {
             let grams: Vec<u64> = needles.iter().map(|needle| few(&needle.as_bytes()[8 - length..8])).collect();
             let screen = Screen::of_grams(&grams, length as u8, rare);
             let total = (text.len() + 1).saturating_sub(length);
-            let bytes = format!("{text}{}", "\0".repeat(66));
+            let bytes = format!("{text}{}", "\0".repeat(BEHIND));
             let mut places = [0; Screen::STRETCH];
             // Also as a processor without wider registers does it.
             for level in [Level::new(), Level::baseline()] {
