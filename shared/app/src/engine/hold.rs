@@ -15,8 +15,11 @@ impl<'a> Hold<'a> {
         Self { app, lease }
     }
 
-    pub(crate) async fn append(&self, entry: &Entry) -> Result<(), StoreError> {
-        self.app.store.append(&self.lease, entry).await
+    /// Adds an entry to the journal, and keeps hold of the run for as long as that takes.
+    pub(crate) async fn append(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        let (store, lease) = (&self.app.store, self.lease.clone());
+        self.during(async { store.append(&lease, entry).await })
+            .await?
     }
 
     /// Says where the run stands and lets go of it.

@@ -24,7 +24,7 @@ use base16ct::lower::encode_string as hex;
 use call::Key;
 use item::Item;
 use jiff::Timestamp;
-use quench_actions::aws::Aws;
+use quench_actions::aws::{Aws, Limits};
 use recent::Recent;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -110,6 +110,21 @@ impl DynamoDb {
             ],
             "BillingMode": "PAY_PER_REQUEST",
         })
+    }
+
+    /// The same for one who holds a run and alone knows what happened: a call is tried again for as long as one may last.
+    ///
+    /// Were it given up after the usual tries, a step that is done would be in doubt only because the table had too much
+    /// to do for a second or two. It harms nobody: once somebody else holds the run, the table refuses whatever is tried.
+    fn insisting(&self) -> DynamoDb {
+        let limits = Limits {
+            attempts: u32::MAX,
+            ..self.aws.limits()
+        };
+        DynamoDb {
+            aws: self.aws.with_limits(limits),
+            ..self.clone()
+        }
     }
 
     /// When an item that was last touched at `since` may go, in the seconds since 1970 that the table goes by.

@@ -111,6 +111,15 @@ impl DynamoDb {
         state: &RunState,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        self.insisting().let_go(lease, state, now).await
+    }
+
+    async fn let_go(
+        &self,
+        lease: &Lease,
+        state: &RunState,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let key = key(&lease.run_id).ok_or_else(|| lost(lease))?;
         let token = token()?;
         let mut settle = self.settling(&key, lease, state, now, &token);
@@ -178,6 +187,10 @@ impl DynamoDb {
     }
 
     pub(crate) async fn append(&self, lease: &Lease, entry: &Entry) -> Result<(), StoreError> {
+        self.insisting().write_line(lease, entry).await
+    }
+
+    async fn write_line(&self, lease: &Lease, entry: &Entry) -> Result<(), StoreError> {
         let key = key(&lease.run_id).ok_or_else(|| lost(lease))?;
         let line = self.line(&lease.run_id, entry).await?;
         let token = token()?;

@@ -1,10 +1,12 @@
 use super::*;
 use crate::run::{Entry, Event};
 use axum::Router;
-use axum::http::StatusCode;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Json;
 use axum::routing::post;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A store whose table answers so to everything.
 async fn answering(status: u16, code: &'static str) -> Store {
@@ -142,6 +144,52 @@ async fn what_a_late_worker_wrote_beside_the_run_does_not_stay() {
     assert_eq!(everything(&store).await.len(), before);
     store.append(&next, &line).await.unwrap();
     assert_eq!(everything(&store).await.len(), before + 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_holds_a_run_writes_down_what_happened_however_often_the_table_refuses() {
+    // More often than anything else is tried.
+    const REFUSALS: usize = 6;
+    let emulator = emulated::emulator();
+    let aws = emulated::aws(&emulator);
+    let name = emulated::table(&aws).await;
+    let left = Arc::new(AtomicUsize::new(0));
+    let (forward, refusals) = (aws.clone(), Arc::clone(&left));
+    let routes = post(move |headers: HeaderMap, body: Bytes| async move {
+        let fewer = |left: usize| left.checked_sub(1);
+        let refused = refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer);
+        if refused.is_ok() {
+            let busy = json!({"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError"});
+            return (StatusCode::INTERNAL_SERVER_ERROR, Json(busy));
+        }
+        let target = headers["x-amz-target"].to_str().unwrap();
+        let operation = target.rsplit('.').next().unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        let answer = forward.json(Service::DynamoDb, operation, &body).await;
+        (StatusCode::OK, Json(answer.unwrap()))
+    });
+    let behind = lossy::behind(Router::new().route("/", routes)).await;
+    let store = Store::on_aws(behind, &name, RETENTION);
+    store.create_run(&run("r", moment(1))).await.unwrap();
+    let lease = hold(&store, "r", 2).await;
+    let done = Entry {
+        path: "a".to_owned(),
+        attempt: 1,
+        at: moment(3),
+        event: Event::Reopened,
+    };
+    left.store(REFUSALS, Ordering::SeqCst);
+    store.append(&lease, &done).await.unwrap();
+    left.store(REFUSALS, Ordering::SeqCst);
+    let ended = store.settle(&lease, &RunState::Succeeded, moment(4)).await;
+    ended.unwrap();
+    assert_eq!(store.journal("r").await.unwrap(), [done]);
+    let kept = store.run("r").await.unwrap().unwrap();
+    assert_eq!(kept.state, RunState::Succeeded);
+
+    left.store(REFUSALS, Ordering::SeqCst);
+    let claimed = store.claim_run("r", "one", moment(5), MINUTE).await;
+    assert!(claimed.unwrap_err().is_transient());
 }
 
 #[tokio::test]
