@@ -66,6 +66,12 @@ struct Received {
     queued: Timestamp,
 }
 
+impl AsRef<Received> for Received {
+    fn as_ref(&self) -> &Received {
+        self
+    }
+}
+
 impl Sqs {
     pub(super) fn new(aws: Aws, queues: &BTreeMap<Queue, Url>, undelivered: Option<&Url>) -> Sqs {
         let place = |url: &Url| Place {

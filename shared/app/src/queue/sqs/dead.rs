@@ -73,20 +73,8 @@ impl Sqs {
         let Some(url) = self.dead(self.place(queue)?).await? else {
             return Ok(Vec::new());
         };
-        let mut taken = Vec::new();
-        let looked = async {
-            while taken.len() < limit {
-                let more = self.take(url, limit - taken.len(), LOOK, WAIT).await?;
-                if more.is_empty() {
-                    break;
-                }
-                taken.extend(more);
-            }
-            Ok(())
-        };
-        let looked = looked.await;
-        self.put_back(url, &taken).await;
-        looked?;
+        let take = |max| self.take(url, max, LOOK, WAIT);
+        let taken = self.look_through(url, limit, take).await?;
         let letters = taken.into_iter().map(|message| DeadLetter {
             id: message.id,
             queue: Some(queue),
@@ -99,13 +87,76 @@ impl Sqs {
         Ok(letters.collect())
     }
 
-    /// What cannot be put back now comes back by itself.
-    pub(super) async fn put_back<'a>(
+    /// Takes messages in hand, so many at most, and puts them all back. `take` takes a few, so many at most.
+    pub(super) async fn look_through<M, T>(
         &self,
         url: &str,
-        taken: impl IntoIterator<Item = &'a Received>,
+        limit: usize,
+        take: impl Fn(usize) -> T,
+    ) -> Result<Vec<M>, StoreError>
+    where
+        M: AsRef<Received>,
+        T: Future<Output = Result<Vec<M>, StoreError>>,
+    {
+        let mut taken = Vec::new();
+        let looked = async {
+            while taken.len() < limit {
+                let more = take(limit - taken.len()).await?;
+                if more.is_empty() {
+                    break;
+                }
+                taken.extend(more);
+            }
+            Ok(())
+        };
+        let looked = looked.await;
+        self.put_back(url, &taken).await;
+        looked.map(|()| taken)
+    }
+
+    /// Takes the message with this id in hand, and puts all others back. `take` takes a few, so many at most.
+    pub(super) async fn find<M, T>(
+        &self,
+        url: &str,
+        id: &str,
+        take: impl Fn(usize) -> T,
+    ) -> Result<Option<M>, StoreError>
+    where
+        M: AsRef<Received>,
+        T: Future<Output = Result<Vec<M>, StoreError>>,
+    {
+        let mut others = Vec::new();
+        let found = async {
+            loop {
+                let taken = take(BATCH).await?;
+                if taken.is_empty() {
+                    return Ok(None);
+                }
+                let mut found = None;
+                for message in taken {
+                    match message.as_ref().id == id {
+                        true => found = Some(message),
+                        false => others.push(message),
+                    }
+                }
+                if found.is_some() {
+                    return Ok(found);
+                }
+            }
+        };
+        let found = found.await;
+        self.put_back(url, &others).await;
+        found
+    }
+
+    /// What cannot be put back now comes back by itself.
+    pub(super) async fn put_back<'a, M: AsRef<Received> + 'a>(
+        &self,
+        url: &str,
+        taken: impl IntoIterator<Item = &'a M>,
     ) {
         for message in taken {
+            let message = message.as_ref();
             if let Err(error) = self.see_again(url, &message.receipt, Duration::ZERO).await {
                 tracing::warn!(message.id = %message.id, error = %error, "a dead letter could not be put back");
             }
@@ -135,28 +186,8 @@ impl Sqs {
         let Some(url) = self.dead(place).await? else {
             return Ok(false);
         };
-        let mut others = Vec::new();
-        let found = async {
-            loop {
-                let taken = self.take(url, BATCH, LOOK, WAIT).await?;
-                if taken.is_empty() {
-                    return Ok(None);
-                }
-                let mut found = None;
-                for message in taken {
-                    match message.id == id {
-                        true => found = Some(message),
-                        false => others.push(message),
-                    }
-                }
-                if found.is_some() {
-                    return Ok(found);
-                }
-            }
-        };
-        let found = found.await;
-        self.put_back(url, &others).await;
-        let Some(found) = found? else {
+        let take = |max| self.take(url, max, LOOK, WAIT);
+        let Some(found) = self.find(url, id, take).await? else {
             return Ok(false);
         };
         self.move_back(place, url, vec![found]).await?;

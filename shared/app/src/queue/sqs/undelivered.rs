@@ -31,26 +31,19 @@ struct Stray {
     reason: Option<String>,
 }
 
+impl AsRef<Received> for Stray {
+    fn as_ref(&self) -> &Received {
+        &self.message
+    }
+}
+
 impl Sqs {
     pub(super) async fn undelivered(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
         let Some(url) = &self.undelivered else {
             return Ok(Vec::new());
         };
-        let mut taken = Vec::new();
-        let looked = async {
-            while taken.len() < limit {
-                let more = self.take_strays(url, limit - taken.len()).await?;
-                if more.is_empty() {
-                    break;
-                }
-                taken.extend(more);
-            }
-            Ok(())
-        };
-        let looked = looked.await;
-        self.put_back(url, taken.iter().map(|stray| &stray.message))
-            .await;
-        looked?;
+        let take = |max| self.take_strays(url, max);
+        let taken = self.look_through(url, limit, take).await?;
         let letters = taken.into_iter().map(|stray| DeadLetter {
             id: stray.message.id,
             queue: stray.queue,
@@ -68,28 +61,8 @@ impl Sqs {
         let Some(url) = &self.undelivered else {
             return Ok(false);
         };
-        let mut others = Vec::new();
-        let found = async {
-            loop {
-                let taken = self.take_strays(url, BATCH).await?;
-                if taken.is_empty() {
-                    return Ok(None);
-                }
-                let mut found = None;
-                for stray in taken {
-                    match stray.message.id == id {
-                        true => found = Some(stray),
-                        false => others.push(stray.message),
-                    }
-                }
-                if found.is_some() {
-                    return Ok(found);
-                }
-            }
-        };
-        let found = found.await;
-        self.put_back(url, &others).await;
-        let Some(found) = found? else {
+        let take = |max| self.take_strays(url, max);
+        let Some(found) = self.find(url, id, take).await? else {
             return Ok(false);
         };
         let place = found.queue.ok_or_else(|| StoreError::Permanent {
@@ -98,7 +71,7 @@ impl Sqs {
         match place.and_then(|queue| self.place(queue)) {
             Ok(place) => self.move_back(place, url, vec![found.message]).await?,
             Err(error) => {
-                self.put_back(url, [&found.message]).await;
+                self.put_back(url, [&found]).await;
                 return Err(error);
             }
         }
