@@ -143,13 +143,13 @@
 //!
 //! | rules | 10 | 1,000 | 10,000 | 100,000 |
 //! |---|---|---|---|---|
-//! | mixed, a hundred matches of 100,000 | 630,000 = 2.1 × | 340,000 = 1.15 × | 228,000 = 0.77 × | 90,000 = 0.30 × |
-//! | typical, most with something rare, eight matches | 645,000 = 2.1 × | 378,000 = 1.26 × | 281,000 = 0.93 × | 160,000 = 0.54 × |
-//! | selective, each with something rare | 610,000 = 2.0 × | 430,000 = 1.43 × | 305,000 = 1.02 × | 196,000 = 0.65 × |
-//! | wide, on every field, texts in arrays too, 170 matches | 285,000 = 0.95 × | 107,000 = 0.36 × | 70,000 = 0.24 × | 22,000 = 0.07 × |
-//! | an account each | 780,000 = 2.6 × | 735,000 = 2.4 × | 640,000 = 2.1 × | 580,000 = 1.9 × |
+//! | mixed, a hundred matches of 100,000 | 630,000 = 2.0 × | 352,000 = 1.13 × | 232,000 = 0.75 × | 95,000 = 0.31 × |
+//! | typical, most with something rare, eight matches | 636,000 = 2.1 × | 402,000 = 1.27 × | 293,000 = 0.93 × | 173,000 = 0.55 × |
+//! | selective, each with something rare | 648,000 = 2.0 × | 460,000 = 1.47 × | 328,000 = 1.03 × | 211,000 = 0.67 × |
+//! | wide, on every field, texts in arrays too, 170 matches | 288,000 = 0.92 × | 113,000 = 0.37 × | 71,000 = 0.23 × | 23,000 = 0.08 × |
+//! | an account each | 830,000 = 2.5 × | 780,000 = 2.3 × | 664,000 = 2.1 × | 582,000 = 1.9 × |
 //!
-//! Of findings parsed before, 60,000 to 310,000, and 17,000 to 75,000 of the wide mix. At 100,000 rules the index takes 116 to
+//! Of findings parsed before, 69,000 to 350,000, and 18,000 to 79,000 of the wide mix. At 100,000 rules the index takes 116 to
 //! 168 bytes a rule. How fast it is depends on the rules: on how much of a document they have read, and on how many pivots hold
 //! of it. Rules as people write them ask for few fields and have conditions in common; those of the wide mix ask for every field
 //! that varies and have next to nothing in common.
@@ -161,18 +161,18 @@
 //! |---|---|---|
 //! | 10,000 rules whose only condition is the same and holds: all are visited | 78 µs | 600 × |
 //! | 100,000 rules that share the condition that looks rarest, and each compares a number, in vain | 196 µs | 780 × |
-//! | the same, each with a list that the value must not be in, and is | 4.4 ms | 880 × |
-//! | the same, each with a text that the value must not be, and is not: all match | 2.8 ms | 1,000 × |
+//! | the same, each with a list that the value must not be in, and is | 4.0 ms | 1,800 × |
+//! | the same, each with a text that the value must not be, and is not: all match | 2.6 ms | 1,400 × |
 //! | 100,000 needles on one path, a text of 220 bytes that has two of them | 1.2 µs | 8 × |
 //! | 100,000 needles of 14 letters a and b (16,384 differ), a text of 220 such | 213 µs | 850 × |
-//! | 100,000 needles of 24 letters a and b, a text of 220 such | 860 µs | 2,800 × |
-//! | 100,000 needles that are runs of a, b and a, a text of 220 letters in such runs | 2.1 ms | 820 × |
-//! | 1,000 regular expressions on one path, each with some text of its own | 0.6 µs | 3 × |
+//! | 100,000 needles of 24 letters a and b, a text of 220 such | 940 µs | 3,600 × |
+//! | 100,000 needles that are runs of a, b and a, a text of 220 letters in such runs | 2.0 ms | 1,000 × |
+//! | 1,000 regular expressions on one path, each with some text of its own | 0.4 µs | 3 × |
 //! | 1,000 regular expressions that require no text, a text of 25 bytes | 91 µs | 410 × |
 //! | the same, a text of 2 KB | 190 µs | 350 × |
-//! | 5 MB, most of it 120,000 elements that rules ask about | 8 ms | 0.9 × |
+//! | 5 MB, most of it 120,000 elements that rules ask about | 6 ms | 0.7 × |
 //! | 5 MB of the same that no rule asks about | 1.2 ms | 0.14 × |
-//! | 5 MB of the same that rules ask about, and a name that is there twice | 163 ms | 20 × |
+//! | 5 MB of the same that rules ask about, and a name that is there twice | 149 ms | 20 × |
 //! | 5 MB, 120,000 texts, their name there twice or in two cases, 1,000 rules that match | 18 ms | 6.5 × |
 //! | 120,000 texts, 10,000 rules that ask for two of them each | 8.5 ms | 3 × |
 //! | 120,000 numbers, 10,000 rules that ask for two of them each | 21 ms | 18 × |
