@@ -246,11 +246,12 @@ impl Matcher {
         document: &[u8],
         scratch: &'s mut Scratch,
     ) -> Result<&'s [usize], NotJson> {
-        self.clear(scratch);
         if u32::try_from(document.len()).is_err() {
             return Err(NotJson::new(0, "more than 4 GiB"));
         }
+        // The document is on its way meanwhile.
         scratch.blocks.begin(document);
+        self.clear(scratch);
         let read = dispatch!(Level::new(), simd => Reader {
             simd,
             document,

@@ -13,27 +13,32 @@ pub(crate) fn fetch<T>(level: Level, items: &[T], at: usize) {
     let _ = (level, items, at);
 }
 
-/// Has bytes brought near.
+/// Has the beginning of a document brought near, all of it if it is of common length.
+///
+/// Only so many lines of memory can be on their way to the nearest cache at a time, so most are brought to the next one.
 #[inline(always)]
-pub(crate) fn fetch_bytes(level: Level, bytes: &[u8]) {
+pub(crate) fn fetch_beginning(level: Level, document: &[u8]) {
     #[cfg(target_arch = "x86_64")]
     if let Some(sse2) = level.as_sse2() {
-        fetch_lines(sse2, bytes);
+        fetch_lines(sse2, document);
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = (level, bytes);
+    let _ = (level, document);
 }
 
 #[cfg(target_arch = "x86_64")]
 fearless_simd::kernel!(
     #[inline]
-    fn fetch_lines(sse2: Sse2, bytes: &[u8]) {
-        let mut line = 0;
-        while line < bytes.len() {
-            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(
-                bytes.as_ptr().wrapping_add(line).cast(),
-            );
-            line += 64;
+    fn fetch_lines(sse2: Sse2, document: &[u8]) {
+        use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
+        const NEAREST: usize = 512;
+        const COMMON: usize = 8 << 10;
+        let line = |at: usize| document.as_ptr().wrapping_add(at).cast();
+        for at in (0..document.len().min(NEAREST)).step_by(64) {
+            _mm_prefetch::<_MM_HINT_T0>(line(at));
+        }
+        for at in (NEAREST..document.len().min(COMMON)).step_by(64) {
+            _mm_prefetch::<_MM_HINT_T1>(line(at));
         }
     }
 );

@@ -86,7 +86,7 @@ impl Blocks {
         self.lowest.clear();
         self.seen = 0;
         self.carry = Carry::default();
-        near::fetch_bytes(self.level, &document[..document.len().min(STRETCH)]);
+        near::fetch_beginning(self.level, document);
     }
 
     /// Looks at the next stretch; says whether there is one.
