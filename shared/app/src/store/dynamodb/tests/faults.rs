@@ -3,7 +3,7 @@ use crate::run::{Entry, Event};
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Json;
+use axum::response::{IntoResponse, Json};
 use axum::routing::post;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -159,14 +159,12 @@ async fn who_holds_a_run_writes_down_what_happened_however_often_the_table_refus
         let fewer = |left: usize| left.checked_sub(1);
         let refused = refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer);
         if refused.is_ok() {
-            let busy = json!({"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError"});
-            return (StatusCode::INTERNAL_SERVER_ERROR, Json(busy));
+            return lossy::broken();
         }
-        let target = headers["x-amz-target"].to_str().unwrap();
-        let operation = target.rsplit('.').next().unwrap();
+        let operation = lossy::operation(&headers);
         let body: Value = serde_json::from_slice(&body).unwrap();
         let answer = forward.json(Service::DynamoDb, operation, &body).await;
-        (StatusCode::OK, Json(answer.unwrap()))
+        Json(answer.unwrap()).into_response()
     });
     let behind = lossy::behind(Router::new().route("/", routes)).await;
     let store = Store::on_aws(behind, &name, RETENTION);

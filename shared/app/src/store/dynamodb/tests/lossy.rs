@@ -55,8 +55,7 @@ pub(super) async fn behind(routes: Router) -> Aws {
 }
 
 async fn forward(State(network): State<Network>, headers: HeaderMap, body: Bytes) -> Response {
-    let target = headers["x-amz-target"].to_str().unwrap();
-    let operation = target.rsplit('.').next().unwrap();
+    let operation = operation(&headers);
     let mut request: Value = serde_json::from_slice(&body).unwrap();
     let left = match operation {
         "BatchGetItem" => second_half(&mut request, "/Keys"),
@@ -69,8 +68,7 @@ async fn forward(State(network): State<Network>, headers: HeaderMap, body: Bytes
         .await;
     let reads = matches!(operation, "GetItem" | "BatchGetItem" | "Query");
     if !reads && network.seen.lock().unwrap().insert(body) {
-        let lost = json!({"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError"});
-        return (StatusCode::INTERNAL_SERVER_ERROR, Json(lost)).into_response();
+        return broken();
     }
     match answer {
         Ok(mut answer) => {
@@ -87,6 +85,18 @@ async fn forward(State(network): State<Network>, headers: HeaderMap, body: Bytes
             (status, Json(refused.body.clone())).into_response()
         }
     }
+}
+
+/// What a request asks for.
+pub(super) fn operation(headers: &HeaderMap) -> &str {
+    let target = headers["x-amz-target"].to_str().unwrap();
+    target.rsplit('.').next().unwrap()
+}
+
+/// An answer that leaves open whether anything was done.
+pub(super) fn broken() -> Response {
+    let error = json!({"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError"});
+    (StatusCode::INTERNAL_SERVER_ERROR, Json(error)).into_response()
 }
 
 /// Takes the second half of a batch out of the request for it, in the shape in which it is told to be left undone.
